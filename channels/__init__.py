@@ -1,0 +1,1 @@
+"""How a message leaves: one file for each channel, build, post, outcome."""

@@ -1,0 +1,1 @@
+"""What ops write: the configuration file, its schema, its faults, its changes."""

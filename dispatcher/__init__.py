@@ -1,0 +1,1 @@
+"""The notification dispatcher: the daemon, its core rules, its store and its command line."""

@@ -1,0 +1,1 @@
+"""From templates to words, from words to bytes."""

@@ -1,0 +1,1 @@
+"""The shell: what happens at a slot, to a batch, to an outcome."""

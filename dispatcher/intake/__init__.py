@@ -1,0 +1,1 @@
+"""How messages and facts come in; every way ends in accept()."""

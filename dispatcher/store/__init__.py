@@ -1,0 +1,1 @@
+"""The durable queue and ledger: tables, named queries, migrations."""

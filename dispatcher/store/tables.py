@@ -1,0 +1,210 @@
+"""The tables: one definition for every database.
+
+Instants are milliseconds since the epoch, UTC. JSON is stored as text by our own hands, so that both databases keep
+the same bytes. The `batches` table is the ledger: its primary key says that a slot is released at most once, and a
+step's spent is the sum of its batches; `steps` holds that sum and the outcomes' counts, written in the same
+transactions. `tallies` counts messages by state in the same way, so that nobody counts a queue of millions.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata: Final = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+# SQLite numbers rows by itself only for INTEGER PRIMARY KEY.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+Instant = BigInteger
+
+meta = Table(
+    "meta", metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+customers = Table(
+    "customers", metadata,
+    Column("id", String, primary_key=True),
+    Column("email", String, nullable=False),
+    Column("phone", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("locale", String, nullable=False),
+    Column("timezone", String, nullable=False),
+    Column("location", String, nullable=False),
+    Column("plan", String, nullable=False),
+    Column("engagement", String, nullable=False),
+    Column("last_product_at", Instant),
+    Column("last_order_at", Instant),
+    Column("last_support_at", Instant),
+    Column("consent", Text, nullable=False),       # JSON list, sorted
+    Column("attributes", Text, nullable=False),    # JSON object of texts, sorted
+    Column("updated_at", Instant, nullable=False),
+)
+
+suppressions = Table(
+    "suppressions", metadata,
+    Column("address", String, nullable=False),     # normalised: see core/addresses rules in config/addresses.py
+    Column("category", String, nullable=False),    # "*" or one category
+    Column("reason", String, nullable=False),      # manual | bounce | complaint | unsubscribe
+    Column("note", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("address", "category"),
+)
+
+campaigns = Table(
+    "campaigns", metadata,
+    Column("id", String, primary_key=True),
+    Column("version", Integer, nullable=False),    # the current one
+    Column("category", String, nullable=False),
+    Column("incident", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("canceled_at", Instant),
+    Column("canceled_reason", String, nullable=False),
+    Column("applied_at", Instant, nullable=False),
+)
+
+campaign_versions = Table(
+    "campaign_versions", metadata,
+    Column("campaign", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", String, nullable=False),      # sha256 of content
+    Column("content", Text, nullable=False),       # JSON, canonical: see intake/campaigns.py
+    Column("applied_at", Instant, nullable=False),
+    Column("approved_at", Instant),
+    Column("approved_by", String, nullable=False),
+    PrimaryKeyConstraint("campaign", "version"),
+)
+
+messages = Table(
+    "messages", metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("campaign", String, ForeignKey("campaigns.id"), nullable=False),
+    Column("key", String, nullable=False),
+    Column("customer", String, nullable=False),
+    Column("digest", String, nullable=False),      # of the send request: the same key with other content is a conflict
+    Column("data", Text, nullable=False),          # JSON object
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False),      # of a skip, a rejection, a wait
+    Column("waiting", Boolean, nullable=False),    # queued, but not before not_before
+    Column("not_before", Instant, nullable=False),  # 0: at once
+    Column("expires_at", Instant),
+    Column("segment", String, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("lane", String, nullable=False),        # "" for a message that was skipped at acceptance
+    Column("created_at", Instant, nullable=False),
+    Column("version", Integer),                    # campaign version and
+    Column("released_at", Instant),                # instant of the first release: both stay, so that the bytes stay
+    Column("snapshot", Text),                      # JSON of the customer at the first release, kept when it changed since
+    Column("attempts", Integer, nullable=False),
+    Column("doubts", Integer, nullable=False),
+    Column("slot", Instant),                       # of the batch it is in, or was in last
+    Column("begun", Boolean, nullable=False),      # sending, and perhaps handed over
+    Column("finished_at", Instant),
+    UniqueConstraint("campaign", "key"),
+)
+
+Index("ix_messages_due", messages.c.lane, messages.c.priority, messages.c.rank, messages.c.id,
+      sqlite_where=text("state = 'queued' AND waiting = 0"), postgresql_where=text("state = 'queued' AND NOT waiting"))
+Index("ix_messages_waiting", messages.c.not_before,
+      sqlite_where=text("state = 'queued' AND waiting = 1"), postgresql_where=text("state = 'queued' AND waiting"))
+Index("ix_messages_expiring", messages.c.expires_at,
+      sqlite_where=text("state = 'queued' AND expires_at IS NOT NULL"),
+      postgresql_where=text("state = 'queued' AND expires_at IS NOT NULL"))
+Index("ix_messages_queued_campaign", messages.c.campaign, messages.c.id,
+      sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"))
+Index("ix_messages_sending", messages.c.lane, messages.c.slot,
+      sqlite_where=text("state = 'sending'"), postgresql_where=text("state = 'sending'"))
+Index("ix_messages_customer", messages.c.customer, messages.c.id)
+
+batches = Table(
+    "batches", metadata,
+    Column("lane", String, nullable=False),
+    Column("slot", Instant, nullable=False),       # its planned start
+    Column("slot_ends", Instant, nullable=False),
+    Column("step", Instant, nullable=False),       # start of the step it belongs to
+    Column("size", Integer, nullable=False),       # what was spent
+    Column("allowance", Integer, nullable=False),  # in force when it was released
+    Column("released_at", Instant, nullable=False),
+    PrimaryKeyConstraint("lane", "slot"),
+)
+
+steps = Table(
+    "steps", metadata,
+    Column("lane", String, nullable=False),
+    Column("step", Instant, nullable=False),
+    Column("step_ends", Instant, nullable=False),
+    Column("allowance", Integer, nullable=False),  # the last one in force
+    Column("spent", Integer, nullable=False),
+    Column("unsent", Integer, nullable=False),     # of spent: came back without the provider having seen it
+    Column("accepted", Integer, nullable=False),
+    Column("deferred", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("in_doubt", Integer, nullable=False),
+    Column("last_at", Instant, nullable=False),    # the last release
+    PrimaryKeyConstraint("lane", "step"),
+)
+
+attempts = Table(
+    "attempts", metadata,
+    Column("message", Id, ForeignKey("messages.id"), nullable=False),
+    Column("number", Integer, nullable=False),     # 1, 2, ...
+    Column("at", Instant, nullable=False),
+    Column("lane", String, nullable=False),
+    Column("slot", Instant, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("detail", String, nullable=False),
+    PrimaryKeyConstraint("message", "number"),
+)
+
+tallies = Table(
+    "tallies", metadata,
+    Column("campaign", String, nullable=False),
+    Column("lane", String, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("segment", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False),      # only of skipped; else ""
+    Column("count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("campaign", "lane", "priority", "rank", "segment", "state", "reason"),
+)
+
+holds = Table(
+    "holds", metadata,
+    Column("kind", String, nullable=False),        # everything | sender | lane | campaign | category
+    Column("name", String, nullable=False),        # "" for everything
+    Column("reason", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("until", Instant),
+    PrimaryKeyConstraint("kind", "name"),
+)
+
+expansions = Table(
+    "expansions", metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("campaign", String, ForeignKey("campaigns.id"), nullable=False),
+    Column("cursor", String, nullable=False),      # the last customer id that was done
+    Column("accepted", BigInteger, nullable=False),
+    Column("duplicate", BigInteger, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+)
