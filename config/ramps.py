@@ -21,6 +21,6 @@ class Ramp:
     weekdays: frozenset[int]      # Monday is 0; never empty
     timezone: str                 # IANA name
     largest_batch: int            # at least 1
-    offset: int | None            # milliseconds from the slot grid's start; None is "auto": derived from the lane's name
+    offset: int | None            # milliseconds from the slot grid's start; None is "auto": from the lane's name
     guard: float                  # product.md section 4, rule 2; above 1.0
     cold_after: int               # milliseconds without sending after which a lane starts over

@@ -10,6 +10,8 @@ from typing import Final
 MILLISECONDS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DAY: Final = MILLISECONDS["d"]
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HOUR: Final = 60        # minutes, as _DAY
+_DAY: Final = 1440
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
 _HOURS = re.compile(r"([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})", re.ASCII)
 
@@ -38,8 +40,8 @@ def parse_hours(text: str) -> tuple[int, int]:
     found = _HOURS.fullmatch(text)
     if found is not None:
         first, first_minute, last, last_minute = (int(part) for part in found.groups())
-        start, end = first * 60 + first_minute, last * 60 + last_minute
-        if first_minute < 60 and last_minute < 60 and start < 1440 and end <= 1440 and start != end:
+        start, end = first * _HOUR + first_minute, last * _HOUR + last_minute
+        if max(first_minute, last_minute) < _HOUR and start < _DAY and end <= _DAY and start != end:
             return start, end
     raise ValueError('are no hours; write "08:00-20:00", or "00:00-24:00" for the whole day')
 
@@ -48,9 +50,10 @@ def parse_weekdays(text: str) -> frozenset[int]:
     """Days of the week, Monday 0: "mon-fri", "mon,wed,sat-sun"."""
     days: set[int] = set()
     for part in text.replace(" ", "").lower().split(","):
-        first, _, last = part.partition("-")
-        if first not in WEEKDAYS or (last or first) not in WEEKDAYS:
+        first, dash, last = part.partition("-")
+        last = last if dash else first
+        if first not in WEEKDAYS or last not in WEEKDAYS:
             raise ValueError('are no weekdays; write "mon-sun", "mon-fri" or "mon,wed,sat"')
-        start, end = WEEKDAYS.index(first), WEEKDAYS.index(last or first)
+        start, end = WEEKDAYS.index(first), WEEKDAYS.index(last)
         days.update(day % 7 for day in range(start, end + (7 if end < start else 0) + 1))
     return frozenset(days)

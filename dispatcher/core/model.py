@@ -87,10 +87,10 @@ class Campaign:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     everyone: bool = False
     reason: str = ""
-    words: Mapping[str, Words] = field(default_factory=dict)                       # by channel: "email"
-    segment_words: Mapping[str, Mapping[str, Words]] = field(default_factory=dict)  # channel -> segment -> complete words
-    sample: Mapping[str, Any] = field(default_factory=dict)                        # the producer's data at apply and preview
-    version: int = 0                                      # given by the store
+    words: Mapping[str, Words] = field(default_factory=dict)   # by channel: "email"
+    segment_words: Mapping[str, Mapping[str, Words]] = field(default_factory=dict)   # channel, segment: complete words
+    sample: Mapping[str, Any] = field(default_factory=dict)    # an example of the producer's data, for apply and preview
+    version: int = 0                                           # given by the store
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,10 @@ step's spent is the sum of its batches; `steps` holds that sum and the outcomes'
 transactions. `tallies` counts messages by state in the same way, so that nobody counts a queue of millions.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -59,7 +58,7 @@ customers = Table(
 
 suppressions = Table(
     "suppressions", metadata,
-    Column("address", String, nullable=False),     # normalised: see core/addresses rules in config/addresses.py
+    Column("address", String, nullable=False),     # normalised by config/addresses.py
     Column("category", String, nullable=False),    # "*" or one category
     Column("reason", String, nullable=False),      # manual | bounce | complaint | unsubscribe
     Column("note", String, nullable=False),
@@ -101,7 +100,7 @@ messages = Table(
     Column("data", Text, nullable=False),          # JSON object
     Column("state", String, nullable=False),
     Column("reason", String, nullable=False),      # of a skip, a rejection, a wait
-    Column("waiting", Boolean, nullable=False),    # queued, but not before not_before
+    Column("waiting", Integer, nullable=False),    # 1: queued, but not before not_before
     Column("not_before", Instant, nullable=False),  # 0: at once
     Column("expires_at", Instant),
     Column("segment", String, nullable=False),
@@ -111,26 +110,33 @@ messages = Table(
     Column("created_at", Instant, nullable=False),
     Column("version", Integer),                    # campaign version and
     Column("released_at", Instant),                # instant of the first release: both stay, so that the bytes stay
-    Column("snapshot", Text),                      # JSON of the customer at the first release, kept when it changed since
+    Column("snapshot", Text),                      # JSON of the customer at release, where it changed since
     Column("attempts", Integer, nullable=False),
     Column("doubts", Integer, nullable=False),
     Column("slot", Instant),                       # of the batch it is in, or was in last
-    Column("begun", Boolean, nullable=False),      # sending, and perhaps handed over
+    Column("begun", Integer, nullable=False),      # 1: sending, and perhaps handed over
     Column("finished_at", Instant),
     UniqueConstraint("campaign", "key"),
 )
 
-Index("ix_messages_due", messages.c.lane, messages.c.priority, messages.c.rank, messages.c.id,
-      sqlite_where=text("state = 'queued' AND waiting = 0"), postgresql_where=text("state = 'queued' AND NOT waiting"))
-Index("ix_messages_waiting", messages.c.not_before,
-      sqlite_where=text("state = 'queued' AND waiting = 1"), postgresql_where=text("state = 'queued' AND waiting"))
-Index("ix_messages_expiring", messages.c.expires_at,
-      sqlite_where=text("state = 'queued' AND expires_at IS NOT NULL"),
-      postgresql_where=text("state = 'queued' AND expires_at IS NOT NULL"))
-Index("ix_messages_queued_campaign", messages.c.campaign, messages.c.id,
-      sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"))
-Index("ix_messages_sending", messages.c.lane, messages.c.slot,
-      sqlite_where=text("state = 'sending'"), postgresql_where=text("state = 'sending'"))
+# SQLite uses a partial index only for a query that repeats its condition to the letter, so both say it by these.
+QUEUED: Final = text("messages.state = 'queued'")
+DUE: Final = text("messages.state = 'queued' AND messages.waiting = 0")
+WAITING: Final = text("messages.state = 'queued' AND messages.waiting = 1")
+EXPIRING: Final = text("messages.state = 'queued' AND messages.expires_at IS NOT NULL")
+SENDING: Final = text("messages.state = 'sending'")
+
+
+def _partial(name: str, condition: str, *columns: "Column[Any]") -> Index:
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
+_partial("ix_messages_due", "state = 'queued' AND waiting = 0",
+         messages.c.lane, messages.c.campaign, messages.c.priority, messages.c.rank, messages.c.id)
+_partial("ix_messages_waiting", "state = 'queued' AND waiting = 1", messages.c.not_before)
+_partial("ix_messages_expiring", "state = 'queued' AND expires_at IS NOT NULL", messages.c.expires_at)
+_partial("ix_messages_queued_campaign", "state = 'queued'", messages.c.campaign, messages.c.id)
+_partial("ix_messages_sending", "state = 'sending'", messages.c.lane, messages.c.slot)
 Index("ix_messages_customer", messages.c.customer, messages.c.id)
 
 batches = Table(
@@ -181,7 +187,7 @@ tallies = Table(
     Column("priority", Integer, nullable=False),
     Column("rank", Integer, nullable=False),
     Column("segment", String, nullable=False),
-    Column("state", String, nullable=False),
+    Column("state", String, nullable=False),       # of a message; "waiting" is queued, but not yet due
     Column("reason", String, nullable=False),      # only of skipped; else ""
     Column("count", BigInteger, nullable=False),
     PrimaryKeyConstraint("campaign", "lane", "priority", "rank", "segment", "state", "reason"),

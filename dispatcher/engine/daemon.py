@@ -1,0 +1,117 @@
+"""The engine: its loops started, kept, reloaded and drained. It builds nothing and decides nothing by itself."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+import structlog
+
+from dispatcher.engine import expand, outcomes, recovery
+from dispatcher.engine.keeper import Keeper
+from dispatcher.engine.lane import LaneLoop
+from dispatcher.engine.underway import Item
+from dispatcher.engine.works import Works
+from dispatcher.policy import Policy
+from dispatcher.store import tallies
+
+log = structlog.get_logger()
+
+
+class Engine:
+    """All that runs between the store and the channels."""
+
+    def __init__(self, works: Works) -> None:
+        self.works = works
+        self.lanes: dict[str, LaneLoop] = {}
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._keeper = Keeper(works)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._new_lanes = asyncio.Event()
+        self._journal_task: asyncio.Task[None] | None = None
+        works.changed = self.wake
+
+    async def start(self) -> None:
+        """Recover what an earlier run left, then begin to release."""
+        self.works.ways.use(self.works.policy.settings)
+        await recovery.recover(self.works)
+        self._journal_task = self._spawn(self.works.journal.run())
+        self._spawn(self._keeper.run())
+        self._spawn(self._find_lanes())
+        self._spawn(expand.finish_all(self.works), ends=True)
+
+    def wake(self) -> None:
+        """Something changed: whoever sleeps looks again."""
+        self._new_lanes.set()
+        self._keeper.wake.set()
+        for loop in self.lanes.values():
+            loop.wake.set()
+
+    def use(self, policy: Policy) -> None:
+        """Go by another policy, from the next slot of every lane on. ValueError, and no change, if it cannot be."""
+        self.works.ways.use(policy.settings)
+        self.works.policy = policy
+        self.wake()
+
+    async def stop_items(self, covers: Callable[[Item], bool], reason: str = "") -> int:
+        """Stop released messages that have not begun: closed for a reason, or back into the queue without one."""
+        items = self.works.underway.stop(covers)
+        if reason:
+            await outcomes.close_stopped(self.works, items, reason)
+        else:
+            await outcomes.give_back(self.works, items)
+        return len(items)
+
+    async def drain(self, within: float) -> None:
+        """Begin nothing new, let what is in flight finish for so many seconds, write everything down."""
+        works = self.works
+        works.closing = True
+        self.wake()
+        others = [task for task in self._tasks if task is not self._journal_task]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await outcomes.give_back(works, works.underway.stop(lambda _: True))
+        if works.in_flight:
+            _, late = await asyncio.wait(set(works.in_flight), timeout=within)
+            for task in late:
+                task.cancel()
+            if late:
+                log.warning("stopped_in_flight", messages=len(late), effect="their outcome is in doubt")
+            await asyncio.gather(*late, return_exceptions=True)
+        works.journal.close()
+        if self._journal_task is not None:
+            await self._journal_task
+        await works.ways.close()
+
+    async def _find_lanes(self) -> None:
+        """Start a loop for every lane that has something queued."""
+        while not self.works.closing:
+            self._new_lanes.clear()
+            async with self.works.database.transaction() as tx:
+                known = await tallies.queued_lanes(tx)
+            self._open(lane for lane in known if lane and lane not in self.lanes)
+            await self._new_lanes.wait()
+            await asyncio.sleep(0)
+
+    def _open(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.lanes[name] = LaneLoop(self.works, name)
+            self._spawn(self.lanes[name].run())
+
+    def _spawn(self, work: Coroutine[Any, Any, None], *, ends: bool = False) -> asyncio.Task[None]:
+        """Run a loop; one that ends by an error ends the daemon: systemd starts it anew, and recovery does the rest."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled() or self.failed.done():
+                return
+            error = task.exception()
+            if error is not None:
+                self.failed.set_exception(error)
+            elif not ends and not self.works.closing:
+                self.failed.set_exception(RuntimeError("a loop of the engine ended by itself"))
+
+        task.add_done_callback(ended)
+        return task

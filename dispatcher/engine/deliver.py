@@ -1,0 +1,148 @@
+"""A batch on its way: rendered, marked, spread evenly over its slot, handed over one by one, each outcome noted.
+
+The planned starts are absolute, so that no delay adds to the next. Rendering and marking run a little ahead of them,
+in groups, so that at its planned start a message is only handed over. Right before that it is looked at once more:
+who stopped it meanwhile wins (promise P6). An error of this program in one message ends that message, not the batch.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from channels.contract import Envelope, Outcome, Result
+from dispatcher.content.faults import MessageFault, TemplateFaults
+from dispatcher.content.skeleton import Letter
+from dispatcher.core import ramp, retry
+from dispatcher.core.retry import Next, Tried
+from dispatcher.core.states import State
+from dispatcher.engine import outcomes
+from dispatcher.engine.release import Batch
+from dispatcher.engine.underway import Item
+from dispatcher.engine.ways import Way
+from dispatcher.engine.works import Works
+from dispatcher.policy import split_lane
+from dispatcher.store.journal import Finding
+
+AHEAD: Final = 500
+"""Milliseconds before their planned start at which messages are rendered and marked."""
+GROUP: Final = 100
+"""Messages that are rendered and marked together at most."""
+BREATH: Final = 8
+"""Messages that are rendered before other work gets a turn: some 0.3 ms."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message ready to be handed over at its planned start."""
+
+    item: Item
+    start: int
+    letter: Letter
+
+
+async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
+    """Take a released batch to its channel; returns when every hand-over of it has begun, or was stopped before.
+
+    `items` are the batch's messages as works.underway knows them since the release.
+    """
+    sender = split_lane(batch.lane).sender
+    starts = ramp.start_times(batch.slot, len(items), works.clock.now())
+    for group in _groups(items, starts):
+        await works.clock.sleep_until(group[0][1] - AHEAD)
+        way = works.ways.of(sender)
+        if way is None:
+            break
+        for prepared in await _prepare(works, way, group):
+            await works.clock.sleep_until(prepared.start)
+            turn = await works.ways.turn(sender)
+            if turn is None:
+                break
+            if works.closing or not works.underway.begin(prepared.item):
+                turn.turn.release()
+                continue
+            task = asyncio.create_task(_hand_over(works, turn, prepared))
+            works.in_flight.add(task)
+            task.add_done_callback(works.in_flight.discard)
+    if works.ways.of(sender) is None:
+        await outcomes.give_back(works, works.underway.stop(lambda item: item.ready.route.sender == sender))
+
+
+def _groups(items: Sequence[Item], starts: Sequence[int]) -> Iterator[list[tuple[Item, int]]]:
+    """Neighbours whose planned starts lie close enough together to be prepared at once."""
+    group: list[tuple[Item, int]] = []
+    for item, start in zip(items, starts, strict=True):
+        if group and (len(group) == GROUP or start - group[0][1] > AHEAD // 2):
+            yield group
+            group = []
+        group.append((item, start))
+    if group:
+        yield group
+
+
+async def _prepare(works: Works, way: Way, group: Sequence[tuple[Item, int]]) -> list[Prepared]:
+    """Render and mark what nobody has stopped; what cannot be rendered ends here, with its reason."""
+    prepared = []
+    for number, (item, start) in enumerate(group, 1):
+        if item.stopped or works.closing:
+            continue
+        try:
+            prepared.append(Prepared(item, start, way.letter(item)))
+        except Exception as error:  # noqa: BLE001 -- one poison message must not stop its batch (promise P14)
+            await _unrenderable(works, item, error)
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+    if prepared:
+        await works.journal.begin([one.item.ready.message.id for one in prepared])
+    return prepared
+
+
+async def _unrenderable(works: Works, item: Item, error: Exception) -> None:
+    """A message that cannot be put into words or bytes is rejected with its reason; its batch goes on."""
+    if not works.underway.begin(item):
+        return
+    if isinstance(error, MessageFault | TemplateFaults):
+        detail = str(error)
+    else:
+        detail = f"{type(error).__name__} while rendering: a fault in the dispatcher; see its log"
+        log.error("rendering_failed", message=item.ready.message.id, error=type(error).__name__)
+    outcome = Outcome(Result.REJECTED, detail=detail[:500], reached=False)
+    works.underway.end(item)
+    following = Next(State.REJECTED, reason="unrenderable")
+    finding = Finding(item.ready.message, item.slot.start, works.clock.now(), str(outcome.result), "", outcome.detail,
+                      reached=False, following=following)
+    await outcomes.noted(works, item, finding, outcome)
+
+
+async def _hand_over(works: Works, way: Way, prepared: Prepared) -> None:
+    """One attempt."""
+    item = prepared.item
+    at = works.clock.now()
+    letter = prepared.letter
+    envelope = Envelope(letter.recipient, letter.body, split_lane(item.lane).provider, letter.smtputf8)
+    try:
+        outcome = await way.channel.send(envelope)
+    except asyncio.CancelledError:
+        outcome = Outcome(Result.IN_DOUBT, detail="the daemon was stopped during the hand-over")
+    except Exception as error:
+        log.exception("hand_over_failed", lane=item.lane, message=item.ready.message.id)
+        outcome = Outcome(Result.IN_DOUBT, detail=f"{type(error).__name__} during the hand-over")
+    finally:
+        way.turn.release()
+    works.underway.end(item)
+    await outcomes.noted(works, item, _finding(works, way, item, outcome, at), outcome)
+
+
+def _finding(works: Works, way: Way, item: Item, outcome: Outcome, at: int) -> Finding:
+    message = item.ready.message
+    tried = Tried(
+        attempts=message.attempts + 1, first_released_at=message.released_at or item.released_at,
+        expires_at=message.expires_at, resend_in_doubt=way.resend_in_doubt,
+    )
+    following = retry.after(outcome.result, tried, works.policy.retry, works.clock.now(), works.clock.chance())
+    return Finding(message, item.slot.start, at, str(outcome.result), outcome.code, outcome.detail, outcome.reached,
+                   following, outcomes.suppressed_by(item, outcome))

@@ -1,0 +1,73 @@
+"""A campaign on its way to its whole audience: in chunks, each durable, so that a crash only delays it.
+
+Nothing of the campaign is released before all of it is on the queue: otherwise its first segments might be served
+after others, only because their customers came later in the alphabet.
+"""
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from dispatcher.core.model import Campaign, Customer
+from dispatcher.core.segments import belongs
+from dispatcher.engine.works import Works
+from dispatcher.intake.accept import Answer, accept
+from dispatcher.intake.requests import SendRequest
+from dispatcher.intake.strict import canonical_json
+from dispatcher.store import campaigns, customers
+from dispatcher.store.campaigns import Expansion
+from dispatcher.store.database import CHUNK
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an expansion is."""
+
+    expansion: Expansion
+    finished: bool
+
+
+async def begin(works: Works, campaign: str) -> Expansion:
+    """Begin an expansion, or find the unfinished one of this campaign."""
+    async with works.database.transaction() as tx:
+        return await campaigns.start_expansion(tx, campaign, works.clock.now())
+
+
+async def step(works: Works, one: Expansion) -> Progress:
+    """Put the next chunk of customers on the queue; what it came to is committed with it."""
+    now = works.clock.now()
+    async with works.database.transaction() as tx:
+        page = await customers.page(tx, one.cursor, CHUNK)
+        known = await works.book.known(tx, {one.campaign})
+        campaign = known[one.campaign].campaign
+        requests = [_request(campaign, customer) for customer in page if belongs(campaign.where, customer)]
+        receipts = await accept(tx, requests, known, works.policy, now) if requests else []
+        duplicate = sum(receipt.answer in (Answer.DUPLICATE, Answer.CONFLICT) for receipt in receipts)
+        one = replace(
+            one, cursor=page[-1].id if page else one.cursor, duplicate=one.duplicate + duplicate,
+            accepted=one.accepted + len(receipts) - duplicate,
+        )
+        finished = len(page) < CHUNK or known[one.campaign].stored.canceled_at is not None
+        await campaigns.expanded(tx, one, now if finished else None)
+    if finished:
+        works.changed()
+    return Progress(one, finished)
+
+
+async def finish_all(works: Works) -> None:
+    """Finish what an earlier run left unfinished."""
+    async with works.database.transaction() as tx:
+        unfinished = await campaigns.unfinished_expansions(tx)
+    for one in unfinished:
+        progress = Progress(one, finished=False)
+        while not progress.finished and not works.closing:
+            progress = await step(works, progress.expansion)
+
+
+def _request(campaign: Campaign, customer: Customer) -> SendRequest:
+    """The message of a campaign to one of its audience: once for each customer."""
+    content = canonical_json([campaign.id, customer.id, "{}", None, None, None])
+    return SendRequest(
+        campaign=campaign.id, customer_id=customer.id, customer_update=None, data={}, data_json="{}",
+        key=customer.id, priority=None, not_before=None, expires_at=None,
+        digest=sha256(content.encode()).hexdigest(),
+    )

@@ -1,0 +1,117 @@
+"""The journal: marks before hand-overs and outcomes after them, committed in groups.
+
+A message is marked as begun, durably, before its hand-over may start; so after a crash every message is either surely
+not handed over, or in doubt. Outcomes follow in groups: what waits while one transaction is being written goes into
+the next. When the store cannot be written nothing is lost: outcomes wait here, marks do not come, so nothing more is
+handed over (promise P10), and it is tried again until it works.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from dispatcher.clock import Clock
+from dispatcher.store import journal, queue
+from dispatcher.store.database import CHUNK, Database
+from dispatcher.store.journal import Finding
+from dispatcher.store.tallies import Deltas, apply
+
+LINGER: Final = 0.02
+"""Seconds that a group waits for company: it bounds both the commits a second and what a crash leaves in doubt."""
+CROWD: Final = 2_000
+"""Outcomes that may wait for the store before hand-overs wait for them."""
+AGAIN_AFTER: Final = 1_000
+"""Milliseconds after which a store that could not be written is tried again."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """Messages to be marked as begun, and who waits for it."""
+
+    ids: Sequence[int]
+    done: asyncio.Future[None]
+
+
+class Journal:
+    """The one writer of marks and outcomes."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._marks: deque[_Marks] = deque()
+        self._findings: deque[Finding] = deque()
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closing = False
+        self.failing = ""        # why the store could not be written, while it cannot
+
+    async def begin(self, ids: Sequence[int]) -> None:
+        """Return when these messages are durably marked as perhaps handed over."""
+        done = asyncio.get_running_loop().create_future()
+        self._marks.append(_Marks(ids, done))
+        self._work.set()
+        await done
+
+    async def put(self, finding: Finding) -> None:
+        """Take an outcome; returns at once unless the store is far behind."""
+        self._findings.append(finding)
+        self._work.set()
+        if len(self._findings) >= CROWD:
+            self._room.clear()
+            await self._room.wait()
+
+    async def run(self) -> None:
+        """Write until closed and empty."""
+        while not (self._closing and not self._marks and not self._findings):
+            await self._work.wait()
+            self._work.clear()
+            if not self._marks and not self._closing:
+                await asyncio.sleep(LINGER)
+            await self._write_all()
+
+    def close(self) -> None:
+        """Let `run` end once all is written."""
+        self._closing = True
+        self._work.set()
+
+    async def _write_all(self) -> None:
+        while self._marks or self._findings:
+            marks = [self._marks.popleft() for _ in range(len(self._marks))]
+            findings = [self._findings.popleft() for _ in range(min(len(self._findings), CHUNK))]
+            try:
+                await self._write(marks, findings)
+            except DBAPIError as error:
+                self._marks.extendleft(reversed(marks))
+                self._findings.extendleft(reversed(findings))
+                self._fail(str(error.orig))
+                await self._clock.sleep_until(self._clock.now() + AGAIN_AFTER)
+                continue
+            self.failing = ""
+            for mark in marks:
+                if not mark.done.done():
+                    mark.done.set_result(None)
+            if len(self._findings) < CROWD:
+                self._room.set()
+
+    async def _write(self, marks: Sequence[_Marks], findings: Sequence[Finding]) -> None:
+        ids = [number for mark in marks for number in mark.ids]
+        async with self._database.transaction() as tx:
+            for start in range(0, len(ids), CHUNK):
+                await queue.begin(tx, ids[start:start + CHUNK])
+            if findings:
+                deltas = Deltas()
+                await journal.write(tx, findings, self._clock.now(), deltas)
+                await apply(tx, deltas)
+
+    def _fail(self, why: str) -> None:
+        if not self.failing:
+            log.error("store_unwritable", why=why, effect="nothing is sent until it can be written again")
+        self.failing = why

@@ -1,0 +1,130 @@
+"""A lane's own loop: wait for the next slot, release it, send its batch on its way, and again.
+
+Each lane has its own, so that one that is held, slow or poisoned delays no other (promise P14). Nothing polls: a lane
+with nothing due sleeps until something changes, one with something due sleeps until its slot.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from dispatcher.core import lane_health
+from dispatcher.core.calendar import Slot, coming_slot
+from dispatcher.engine.deliver import deliver
+from dispatcher.engine.release import Ask, Released, release, sweep
+from dispatcher.engine.sorting import View
+from dispatcher.engine.standing import read_standing
+from dispatcher.engine.underway import Item
+from dispatcher.engine.works import Works
+
+SWEEP_AHEAD: Final = 10_000
+"""Milliseconds before a slot at which its lane's queue is swept, where the slot's length allows it."""
+FAILED_WAIT: Final = 1_000
+
+log = structlog.get_logger()
+
+
+class LaneLoop:
+    """The loop of one lane; `run` until cancelled."""
+
+    def __init__(self, works: Works, lane: str) -> None:
+        self._works = works
+        self.lane = lane
+        self.wake = asyncio.Event()
+        self.next_slot: Slot | None = None
+        self._not_before = 0                  # no slot that starts earlier is released any more
+        self._crowded = True                  # nobody has looked at the queue's head yet
+        self._deliveries: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Release slot after slot."""
+        try:
+            while not self._works.closing:
+                self.wake.clear()
+                await self._turn()
+        finally:
+            for task in self._deliveries:
+                task.cancel()
+
+    async def _turn(self) -> None:
+        """Wait for the coming slot and release it; or for a change, where there is none."""
+        works = self._works
+        ramp = works.policy.ramp_of(self.lane)
+        if ramp is None:
+            await self.wake.wait()   # its sender is not configured: until a reload brings it back
+            return
+        now = works.clock.now()
+        earliest = max(now, works.health_of(self.lane).until)
+        self.next_slot = slot = coming_slot(ramp, self.lane, earliest, self._not_before)
+        if self._crowded and await self._sweep(slot):
+            return
+        await works.clock.sleep_until(max(slot.start, earliest), self.wake)
+        if works.clock.now() < slot.start or works.closing:
+            return   # something changed: look again
+        try:
+            released, items = await self._release(slot)
+        except DBAPIError as error:
+            log.error("release_failed", lane=self.lane, why=str(error.orig), effect="the slot is tried again")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+            await works.clock.sleep_until(works.clock.now() + FAILED_WAIT)
+            return
+        await self._after(slot, released, items)
+
+    async def _after(self, slot: Slot, released: Released, items: Sequence[Item]) -> None:
+        self._crowded = released.crowded
+        if released.batch is not None:
+            task = asyncio.create_task(deliver(self._works, released.batch, items))
+            self._deliveries.add(task)
+            task.add_done_callback(self._delivered)
+        if released.held or released.empty:
+            self.next_slot = None
+            await self._works.clock.sleep_until(released.look_again, self.wake)
+            return
+        self._not_before = max(slot.end, released.look_again)
+        self._works.health[self.lane] = lane_health.rested(self._works.health_of(self.lane), slot.end - slot.start)
+
+    async def _release(self, slot: Slot) -> tuple[Released, Sequence[Item]]:
+        works = self._works
+        now = works.clock.now()
+        ramp = works.policy.ramp_of(self.lane)
+        if ramp is None:
+            return Released(), ()
+        items: Sequence[Item] = ()
+        ask = Ask(self.lane, ramp, slot, works.underway.pending(self.lane), works.health_of(self.lane).share)
+        try:
+            async with works.database.transaction() as tx:
+                standing = await read_standing(tx, works.policy, works.book, now)
+                released = await release(tx, ask, View(works.policy, works.book, standing, now))
+                if released.batch is not None:
+                    # Before the commit: a stop that commits after it finds the items (promise P6).
+                    items = works.underway.add(released.batch)
+        except IntegrityError:
+            return Released(), ()   # somebody else released this slot first
+        except BaseException:
+            works.underway.forget(items)
+            raise
+        return released, items
+
+    async def _sweep(self, slot: Slot) -> bool:
+        """Close ahead of the slot what cannot leave, chunk by chunk; True when something changed meanwhile."""
+        works = self._works
+        ahead = min(SWEEP_AHEAD, (slot.end - slot.start) // 4)
+        await works.clock.sleep_until(slot.start - ahead, self.wake)
+        if self.wake.is_set() or works.closing:
+            return True
+        ramp = works.policy.ramp_of(self.lane)
+        more = ramp is not None
+        while more and ramp is not None and works.clock.now() < slot.start:
+            now = works.clock.now()
+            async with works.database.transaction() as tx:
+                standing = await read_standing(tx, works.policy, works.book, now)
+                more = await sweep(tx, self.lane, ramp.largest_batch, View(works.policy, works.book, standing, now))
+        self._crowded = more
+        return False
+
+    def _delivered(self, task: asyncio.Task[None]) -> None:
+        self._deliveries.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("delivery_failed", lane=self.lane, error=repr(task.exception()))

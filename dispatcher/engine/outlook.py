@@ -1,0 +1,66 @@
+"""The lanes as the plan needs them: ramp, ledger, backlog, holds; read in one transaction.
+
+`plan`, `status` and the report of a reload all look through this one window, and hand what they see to core/plan.py,
+which decides with the functions that the daemon decides with.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from config.ramps import Ramp
+from dispatcher.core.calendar import step_at
+from dispatcher.core.plan import Hold, LaneView, Run
+from dispatcher.engine.standing import Standing
+from dispatcher.policy import Policy
+from dispatcher.store import ledger, queue, tallies
+
+GRAIN = 60_000
+"""Milliseconds: waiting messages are planned by the minute in which they become due."""
+
+
+async def lane_names(tx: AsyncConnection) -> list[str]:
+    """Every lane that has sent, or has something queued."""
+    return sorted({lane for lane in (*await ledger.lanes(tx), *await tallies.queued_lanes(tx)) if lane})
+
+
+async def views(
+    tx: AsyncConnection, policy: Policy, standing: Standing, now: int, campaign: str | None = None
+) -> list[LaneView]:
+    """All lanes that a sender is configured for; the backlog of one campaign only, where one is named.
+
+    Blocked campaigns have no part in the backlog: nothing of them leaves until somebody acts.
+    """
+    waiting: defaultdict[str, list[Run]] = defaultdict(list)
+    for lane, name, priority, rank, segment, due, count in await queue.waiting_times(tx, GRAIN):
+        if standing.allows(name) and campaign in (None, name):
+            waiting[lane].append(Run(priority, rank, segment, name, count, not_before=due))
+    found = []
+    for lane in await lane_names(tx):
+        ramp = policy.ramp_of(lane)
+        if ramp is not None:
+            due_now = await _due(tx, lane, standing, campaign)
+            found.append(await _view(tx, lane, ramp, [*due_now, *waiting[lane]], standing, now))
+    return found
+
+
+async def _due(tx: AsyncConnection, lane: str, standing: Standing, campaign: str | None) -> list[Run]:
+    return [
+        Run(run.priority, run.rank, run.segment, run.campaign, run.count,
+            expires_at=await queue.first_expiry(tx, lane, (run.campaign, run.priority, run.rank)))
+        for run in await tallies.runs(tx, lane, "queued")
+        if standing.allows(run.campaign) and campaign in (None, run.campaign)
+    ]
+
+
+async def _view(
+    tx: AsyncConnection, lane: str, ramp: Ramp, backlog: Sequence[Run], standing: Standing, now: int
+) -> LaneView:
+    step = step_at(ramp, now)
+    book = await ledger.read(tx, lane, step.start)
+    hold = standing.lane_hold(lane)
+    return LaneView(
+        lane=lane, ramp=ramp, past=book.past, step_spent=book.spent, last_slot_end=book.last_slot_end,
+        held=Hold(hold.reason, hold.until) if hold is not None else None, backlog=backlog,
+    )

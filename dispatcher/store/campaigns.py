@@ -1,0 +1,159 @@
+"""Campaigns and their versions, as texts; intake/campaign_file.py knows what the texts mean."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatcher.store.rows import fields, insert_into
+from dispatcher.store.tables import campaign_versions, campaigns, expansions, tallies
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCampaign:
+    """A campaign in its current version."""
+
+    id: str
+    version: int
+    category: str
+    incident: str
+    sequence: int
+    canceled_at: int | None
+    canceled_reason: str
+    digest: str
+    applied_at: int
+    approved_at: int | None
+    approved_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What the store itself needs to know of a campaign."""
+
+    id: str
+    category: str
+    incident: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """A campaign on its way to its whole audience: how far it is."""
+
+    id: int
+    campaign: str
+    cursor: str
+    accepted: int
+    duplicate: int
+
+
+_CURRENT = (
+    select(
+        campaigns.c.id, campaigns.c.version, campaigns.c.category, campaigns.c.incident, campaigns.c.sequence,
+        campaigns.c.canceled_at, campaigns.c.canceled_reason, campaign_versions.c.digest,
+        campaign_versions.c.applied_at, campaign_versions.c.approved_at, campaign_versions.c.approved_by,
+    )
+    .join(campaign_versions,
+          (campaign_versions.c.campaign == campaigns.c.id) & (campaign_versions.c.version == campaigns.c.version))
+)
+
+
+async def get(tx: AsyncConnection, campaign: str) -> StoredCampaign | None:
+    """A campaign, None if there is none of this id."""
+    row = (await tx.execute(_CURRENT.where(campaigns.c.id == campaign))).first()
+    return StoredCampaign(*fields(row)) if row is not None else None
+
+
+async def every(tx: AsyncConnection) -> list[StoredCampaign]:
+    """All campaigns."""
+    return [StoredCampaign(*fields(row)) for row in await tx.execute(_CURRENT.order_by(campaigns.c.id))]
+
+
+async def content(tx: AsyncConnection, campaign: str, version: int) -> str | None:
+    """The text of one version."""
+    found: str | None = (await tx.execute(
+        select(campaign_versions.c.content)
+        .where(campaign_versions.c.campaign == campaign, campaign_versions.c.version == version)
+    )).scalar()
+    return found
+
+
+async def apply(tx: AsyncConnection, heading: Heading, text: str, digest: str, now: int) -> tuple[int, bool]:
+    """Make this content the campaign's current version, unless it is; the version, and whether it is a new one."""
+    before = await get(tx, heading.id)
+    if before is not None and before.digest == digest:
+        return before.version, False
+    version = 1 if before is None else before.version + 1
+    values = {"version": version, "category": heading.category, "incident": heading.incident,
+              "sequence": heading.sequence, "applied_at": now}
+    if before is None:
+        await tx.execute(insert_into(tx, campaigns), values | {"id": heading.id, "canceled_reason": ""})
+    else:
+        await tx.execute(update(campaigns).where(campaigns.c.id == heading.id).values(values))
+    await tx.execute(insert_into(tx, campaign_versions), {
+        "campaign": heading.id, "version": version, "digest": digest, "content": text, "applied_at": now,
+        "approved_by": "",
+    })
+    return version, True
+
+
+async def approve(tx: AsyncConnection, campaign: str, version: int, by: str, now: int) -> None:
+    """Note that a person approved exactly this version."""
+    await tx.execute(
+        update(campaign_versions)
+        .where(campaign_versions.c.campaign == campaign, campaign_versions.c.version == version)
+        .values(approved_at=now, approved_by=by)
+    )
+
+
+async def cancel(tx: AsyncConnection, campaign: str, reason: str, now: int) -> None:
+    """End a campaign for good; its queued messages are closed by whoever calls this, in chunks."""
+    await tx.execute(
+        update(campaigns).where(campaigns.c.id == campaign).values(canceled_at=now, canceled_reason=reason)
+    )
+
+
+async def of_incident(tx: AsyncConnection, incident: str, below: int) -> list[str]:
+    """The campaigns of an incident with a lower sequence."""
+    rows = await tx.execute(
+        select(campaigns.c.id).where(campaigns.c.incident == incident, campaigns.c.sequence < below)
+    )
+    return [campaign for (campaign,) in rows]
+
+
+async def start_expansion(tx: AsyncConnection, campaign: str, now: int) -> Expansion:
+    """Begin, or go on, to take a campaign to its whole audience: durable, so that a crash only delays it."""
+    unfinished = [one for one in await unfinished_expansions(tx) if one.campaign == campaign]
+    if unfinished:
+        return unfinished[0]
+    key = (await tx.execute(insert_into(tx, expansions).returning(expansions.c.id), {
+        "campaign": campaign, "cursor": "", "accepted": 0, "duplicate": 0, "started_at": now,
+    })).scalar_one()
+    return Expansion(key, campaign, "", 0, 0)
+
+
+async def unfinished_expansions(tx: AsyncConnection) -> list[Expansion]:
+    """Expansions that a crash or a stop cut short, and those under way."""
+    e = expansions.c
+    rows = await tx.execute(
+        select(e.id, e.campaign, e.cursor, e.accepted, e.duplicate).where(e.finished_at.is_(None)).order_by(e.id)
+    )
+    return [Expansion(*row) for row in rows]
+
+
+async def expanded(tx: AsyncConnection, one: Expansion, finished_at: int | None) -> None:
+    """Note how far an expansion is."""
+    await tx.execute(
+        update(expansions).where(expansions.c.id == one.id)
+        .values(cursor=one.cursor, accepted=one.accepted, duplicate=one.duplicate, finished_at=finished_at)
+    )
+
+
+async def canceled_with_queue(tx: AsyncConnection) -> list[str]:
+    """Canceled campaigns that still have queued messages."""
+    rows = await tx.execute(
+        select(tallies.c.campaign).distinct()
+        .join(campaigns, campaigns.c.id == tallies.c.campaign)
+        .where(campaigns.c.canceled_at.is_not(None), tallies.c.state.in_(["queued", "waiting"]), tallies.c.count > 0)
+    )
+    return [campaign for (campaign,) in rows]

@@ -1,0 +1,131 @@
+"""What stops messages: suppressions of addresses, holds, and the history that frequency caps look at."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatcher.core.states import State
+from dispatcher.store.rows import insert_into
+from dispatcher.store.tables import campaigns, holds, messages, suppressions
+
+ALL_CATEGORIES = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Nothing of a category ("*": of any) goes to an address."""
+
+    address: str              # normalised
+    category: str
+    reason: str               # manual | bounce | complaint | unsubscribe
+    note: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing that it covers is released. `kind` is everything, sender, lane, campaign or category."""
+
+    kind: str
+    name: str
+    reason: str
+    by: str
+    at: int
+    until: int | None
+
+
+async def suppress(tx: AsyncConnection, added: Sequence[Suppression]) -> None:
+    """Add suppressions; the first reason of an address and category stands."""
+    await tx.execute(
+        insert_into(tx, suppressions).on_conflict_do_nothing(),
+        [{"address": one.address, "category": one.category, "reason": one.reason, "note": one.note, "at": one.at}
+         for one in added],
+    )
+
+
+async def unsuppress(tx: AsyncConnection, address: str) -> int:
+    """Take every suppression of an address away; says how many there were."""
+    gone = await tx.execute(delete(suppressions).where(suppressions.c.address == address))
+    return gone.rowcount
+
+
+async def suppressed(tx: AsyncConnection, addresses: Sequence[str]) -> dict[tuple[str, str], str]:
+    """(address, category) -> reason, of those of these addresses that are suppressed."""
+    rows = await tx.execute(
+        select(suppressions.c.address, suppressions.c.category, suppressions.c.reason)
+        .where(suppressions.c.address.in_(addresses))
+    )
+    return {(address, category): reason for address, category, reason in rows}
+
+
+def reason_for(found: dict[tuple[str, str], str], address: str, category: str) -> str:
+    """Why an address gets nothing of a category, "" if it may."""
+    return found.get((address, ALL_CATEGORIES)) or found.get((address, category), "")
+
+
+async def suppressions_page(tx: AsyncConnection, after: str, limit: int) -> list[Suppression]:
+    """Suppressions behind an address, in the order of addresses."""
+    rows = await tx.execute(
+        select(suppressions).where(suppressions.c.address > after)
+        .order_by(suppressions.c.address, suppressions.c.category).limit(limit)
+    )
+    return [Suppression(*row) for row in rows]
+
+
+async def hold(tx: AsyncConnection, one: Hold) -> None:
+    """Set a hold; the latest word of a kind and name counts."""
+    insert = insert_into(tx, holds)
+    await tx.execute(
+        insert.on_conflict_do_update(
+            index_elements=[holds.c.kind, holds.c.name],
+            set_={name: insert.excluded[name] for name in ("reason", "by", "at", "until")},
+        ),
+        {"kind": one.kind, "name": one.name, "reason": one.reason, "by": one.by, "at": one.at, "until": one.until},
+    )
+
+
+async def resume(tx: AsyncConnection, kind: str, name: str) -> bool:
+    """Take a hold away; says whether there was one."""
+    gone = await tx.execute(delete(holds).where(holds.c.kind == kind, holds.c.name == name))
+    return bool(gone.rowcount)
+
+
+async def current_holds(tx: AsyncConnection, now: int) -> list[Hold]:
+    """The holds in force."""
+    rows = await tx.execute(
+        select(holds).where(or_(holds.c.until.is_(None), holds.c.until > now)).order_by(holds.c.kind, holds.c.name)
+    )
+    return [Hold(*row) for row in rows]
+
+
+async def contacts(
+    tx: AsyncConnection, customers: Sequence[str], category: str, since: int
+) -> dict[str, list[int]]:
+    """When customers got messages of a category since an instant; what is under way or in doubt counts as well."""
+    instant = func.coalesce(messages.c.finished_at, messages.c.released_at)
+    rows = await tx.execute(
+        select(messages.c.customer, instant)
+        .join(campaigns, campaigns.c.id == messages.c.campaign)
+        .where(
+            messages.c.customer.in_(customers), campaigns.c.category == category, instant > since,
+            messages.c.state.in_([State.SENDING, State.ACCEPTED, State.IN_DOUBT]),
+        )
+    )
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for customer, at in rows:
+        found[customer].append(at)
+    return found
+
+
+async def latest_sequences(tx: AsyncConnection, incident: str, customers: Sequence[str]) -> dict[str, int]:
+    """The highest sequence of an incident that each of these customers has a message of, sent or not."""
+    rows = await tx.execute(
+        select(messages.c.customer, func.max(campaigns.c.sequence))
+        .join(campaigns, campaigns.c.id == messages.c.campaign)
+        .where(messages.c.customer.in_(customers), campaigns.c.incident == incident)
+        .group_by(messages.c.customer)
+    )
+    return {customer: sequence for customer, sequence in rows}  # noqa: C416 -- dict() of rows is not typed

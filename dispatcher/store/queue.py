@@ -1,0 +1,262 @@
+"""The send queue: in, out in order, and the moves of messages that have not been handed over.
+
+Every function is one or a few statements for many messages, inside the caller's transaction, and keeps the tallies
+through the Deltas that it is given. None of them decides anything.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatcher.core.model import Customer, Message
+from dispatcher.core.states import State, move
+from dispatcher.store.rows import CUSTOMER_COLUMNS, AnyRow, customer_from_snapshot, customer_of, insert_into
+from dispatcher.store.tables import DUE, EXPIRING, QUEUED, SENDING, WAITING, customers, messages
+from dispatcher.store.tallies import WAITING as TALLY_WAITING
+from dispatcher.store.tallies import Deltas, Place
+
+m = messages.c
+MESSAGE_COLUMNS: Final = (
+    m.id, m.campaign, m.key, m.customer, m.segment, m.rank, m.priority, m.lane, m.data, m.expires_at, m.attempts,
+    m.doubts, m.version, m.released_at,
+)
+_JOINED: Final = select(*MESSAGE_COLUMNS, m.snapshot, *CUSTOMER_COLUMNS).select_from(
+    messages.outerjoin(customers, customers.c.id == m.customer)
+)
+_WIDTH: Final = len(MESSAGE_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message as acceptance has judged it: queued, or skipped at once."""
+
+    campaign: str
+    key: str
+    customer: str
+    digest: str
+    data: str                 # JSON
+    priority: int
+    expires_at: int | None
+    not_before: int = 0
+    segment: str = ""
+    rank: int = 0
+    lane: str = ""
+    skipped: str = ""         # the reason; empty for a queued one
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message with the customer whom it would go to: as known now, or as at its first release."""
+
+    message: Message
+    customer: Customer | None
+    snapshot: Customer | None     # set where the customer has changed since the first release
+
+
+def place(message: Message, state: str, reason: str = "") -> Place:
+    """Where the tallies count a message."""
+    return (message.campaign, message.lane, message.priority, message.rank, message.segment, str(state), reason)
+
+
+def message_of(row: Sequence[Any]) -> Message:
+    """A message of the values of MESSAGE_COLUMNS, in their order."""
+    data = row[8]
+    return Message(*(*row[:8], json.loads(data) if data != "{}" else {}, *row[9:_WIDTH]))
+
+
+def claimed_of(row: AnyRow) -> Claimed:
+    """A message and its customer of a row of _JOINED."""
+    values = tuple(row)
+    snapshot = values[_WIDTH]
+    fields = values[_WIDTH + 1:]
+    return Claimed(
+        message_of(values),
+        customer_of(fields) if fields[0] is not None else None,
+        customer_from_snapshot(snapshot) if snapshot else None,
+    )
+
+
+async def digests(tx: AsyncConnection, campaign: str, keys: Sequence[str]) -> dict[str, str]:
+    """The digest of each of these keys that a campaign already has."""
+    rows = await tx.execute(select(m.key, m.digest).where(m.campaign == campaign, m.key.in_(keys)))
+    return {key: digest for key, digest in rows}  # noqa: C416 -- dict() of rows is not typed
+
+
+async def add(tx: AsyncConnection, new: Sequence[NewMessage], now: int, deltas: Deltas) -> None:
+    """Insert messages whose keys are new. The unique constraint stands behind the caller's own look."""
+    rows = []
+    for one in new:
+        waiting = not one.skipped and one.not_before > now
+        state = State.SKIPPED if one.skipped else State.QUEUED
+        rows.append({
+            "campaign": one.campaign, "key": one.key, "customer": one.customer, "digest": one.digest,
+            "data": one.data, "state": state, "reason": one.skipped, "waiting": int(waiting),
+            "not_before": one.not_before, "expires_at": one.expires_at, "segment": one.segment, "rank": one.rank,
+            "priority": one.priority, "lane": one.lane, "created_at": now, "attempts": 0, "doubts": 0, "begun": 0,
+            "finished_at": now if one.skipped else None,
+        })
+        deltas[(one.campaign, one.lane, one.priority, one.rank, one.segment,
+                TALLY_WAITING if waiting else state, one.skipped)] += 1
+    if rows:
+        await tx.execute(insert_into(tx, messages), rows)
+
+
+async def head(tx: AsyncConnection, lane: str, run: tuple[str, int, int], after: int, limit: int) -> list[Claimed]:
+    """The first due messages of a run (campaign, priority, rank) of a lane behind a message id, first come first."""
+    campaign, priority, rank = run
+    query = (
+        _JOINED.where(DUE, m.lane == lane, m.campaign == campaign, m.priority == priority, m.rank == rank, m.id > after)
+        .order_by(m.id).limit(limit)
+    )
+    return [claimed_of(row) for row in await tx.execute(query)]
+
+
+async def take(tx: AsyncConnection, taken: Sequence[Message], version: int, slot: int, now: int) -> None:
+    """Put queued messages of one campaign into a batch. The first release fixes version and instant for good."""
+    await tx.execute(
+        update(messages).where(m.id.in_([one.id for one in taken])).values(
+            state=move(State.QUEUED, State.SENDING), slot=slot, begun=0, reason="",
+            version=func.coalesce(m.version, version), released_at=func.coalesce(m.released_at, now),
+        )
+    )
+
+
+async def skip(
+    tx: AsyncConnection, closed: Sequence[Message], reason: str, now: int, deltas: Deltas, *, before: str = State.QUEUED
+) -> None:
+    """Close messages for one reason. `before` is their state now: queued, waiting, or sending but not handed over."""
+    move(State.SENDING if before == State.SENDING else State.QUEUED, State.SKIPPED)
+    await tx.execute(
+        update(messages).where(m.id.in_([one.id for one in closed])).values(
+            state=State.SKIPPED, reason=reason, waiting=0, begun=0, finished_at=now
+        )
+    )
+    for one in closed:
+        deltas.move(place(one, before), place(one, State.SKIPPED, reason))
+
+
+async def postpone(
+    tx: AsyncConnection, postponed: Sequence[Message], until: int, reason: str, deltas: Deltas
+) -> None:
+    """Due messages wait until an instant, for a reason that a person can read."""
+    await tx.execute(
+        update(messages).where(m.id.in_([one.id for one in postponed])).values(
+            waiting=1, not_before=until, reason=reason
+        )
+    )
+    for one in postponed:
+        deltas.move(place(one, State.QUEUED), place(one, TALLY_WAITING))
+
+
+async def give_back(tx: AsyncConnection, returned: Sequence[Message], not_before: int, deltas: Deltas) -> None:
+    """Put messages that were surely not handed over back into the queue; 0: due at once."""
+    await tx.execute(
+        update(messages).where(m.id.in_([one.id for one in returned])).values(
+            state=move(State.SENDING, State.QUEUED), begun=0, waiting=int(not_before > 0), not_before=not_before
+        )
+    )
+    after = TALLY_WAITING if not_before else State.QUEUED
+    for one in returned:
+        deltas.move(place(one, State.SENDING), place(one, after))
+
+
+async def begin(tx: AsyncConnection, ids: Sequence[int]) -> None:
+    """Mark messages as perhaps handed over, before they are; one that was stopped meanwhile is left alone."""
+    await tx.execute(update(messages).where(m.id.in_(ids), m.state == State.SENDING).values(begun=1))
+
+
+async def reroute(tx: AsyncConnection, moved: Iterable[tuple[Message, str, str, int, str]], deltas: Deltas) -> None:
+    """Queued messages (each with its state in tallies) get another segment, rank and lane."""
+    for one, state, segment, rank, lane in moved:
+        await tx.execute(update(messages).where(m.id == one.id).values(segment=segment, rank=rank, lane=lane))
+        deltas.move(place(one, state), (one.campaign, lane, one.priority, rank, segment, state, ""))
+
+
+async def promote(tx: AsyncConnection, now: int, limit: int, deltas: Deltas) -> int:
+    """Waiting messages whose time has come are due; says how many."""
+    due = await _some(tx, select(*MESSAGE_COLUMNS).where(WAITING, m.not_before <= now).order_by(m.not_before), limit)
+    if due:
+        await tx.execute(
+            update(messages).where(m.id.in_([one.id for one in due])).values(waiting=0, reason="")
+        )
+        for one in due:
+            deltas.move(place(one, TALLY_WAITING), place(one, State.QUEUED))
+    return len(due)
+
+
+async def expired(tx: AsyncConnection, now: int, limit: int) -> list[tuple[Message, str]]:
+    """Queued messages past their time, each with its state in tallies."""
+    return await _with_state(
+        tx, select(*MESSAGE_COLUMNS, m.waiting).where(EXPIRING, m.expires_at <= now).order_by(m.expires_at), limit
+    )
+
+
+async def of_campaign(tx: AsyncConnection, campaign: str, after: int, limit: int) -> list[tuple[Message, str]]:
+    """Queued messages of a campaign behind a message id, each with its state in tallies."""
+    query = select(*MESSAGE_COLUMNS, m.waiting).where(QUEUED, m.campaign == campaign, m.id > after)
+    return await _with_state(tx, query.order_by(m.id), limit)
+
+
+async def queued_of(
+    tx: AsyncConnection, ids: Sequence[str], campaigns: Sequence[str] = ()
+) -> list[tuple[Message, str]]:
+    """Queued messages of customers (of these campaigns only, where given), each with its state in tallies."""
+    query = select(*MESSAGE_COLUMNS, m.waiting).where(m.customer.in_(ids), m.state == State.QUEUED)
+    if campaigns:
+        query = query.where(m.campaign.in_(campaigns))
+    rows = await tx.execute(query)
+    return [(message_of(row), TALLY_WAITING if row[_WIDTH] else State.QUEUED) for row in rows]
+
+
+async def sending(tx: AsyncConnection, limit: int) -> list[tuple[Message, int, int]]:
+    """Messages that are out: with their slot, and whether they were perhaps handed over. Read at start only."""
+    query = select(*MESSAGE_COLUMNS, m.slot, m.begun).where(SENDING).order_by(m.lane, m.slot)
+    rows = await tx.execute(query.limit(limit))
+    return [(message_of(row), row[_WIDTH], row[_WIDTH + 1]) for row in rows]
+
+
+async def next_due(tx: AsyncConnection) -> int | None:
+    """When the first waiting message is to be looked at again."""
+    found: int | None = (await tx.execute(select(func.min(m.not_before)).where(WAITING))).scalar()
+    return found
+
+
+async def next_expiry(tx: AsyncConnection) -> int | None:
+    """When the first queued message expires."""
+    found: int | None = (await tx.execute(select(func.min(m.expires_at)).where(EXPIRING))).scalar()
+    return found
+
+
+async def waiting_times(tx: AsyncConnection, grain: int) -> list[AnyRow]:
+    """(lane, campaign, priority, rank, segment, instant, count): waiting messages by when they are due, in grains."""
+    bucket = (m.not_before / grain * grain).label("due") if grain == 1 else (func.floor(m.not_before / grain) * grain)
+    keys = (m.lane, m.campaign, m.priority, m.rank, m.segment)
+    rows = await tx.execute(
+        select(*keys, func.max(m.not_before), func.count()).where(WAITING).group_by(*keys, bucket)
+    )
+    return list(rows)
+
+
+async def _some(tx: AsyncConnection, query: Select[Any], limit: int) -> list[Message]:
+    return [message_of(row) for row in await tx.execute(query.limit(limit))]
+
+
+async def _with_state(tx: AsyncConnection, query: Select[Any], limit: int) -> list[tuple[Message, str]]:
+    rows = await tx.execute(query.limit(limit))
+    return [(message_of(row), TALLY_WAITING if row[_WIDTH] else State.QUEUED) for row in rows]
+
+
+async def first_expiry(tx: AsyncConnection, lane: str, run: tuple[str, int, int]) -> int | None:
+    """When the first due message of a run expires: near enough for all of it, as they came together."""
+    campaign, priority, rank = run
+    query = (
+        select(m.expires_at)
+        .where(DUE, m.lane == lane, m.campaign == campaign, m.priority == priority, m.rank == rank)
+        .order_by(m.id).limit(1)
+    )
+    found: int | None = (await tx.execute(query)).scalar()
+    return found

@@ -1,0 +1,87 @@
+"""How many messages stand where: kept by every transaction that moves one, read by status, plan and release.
+
+Nobody counts a queue of millions. A test counts them all the same, and compares.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatcher.store.rows import insert_into
+from dispatcher.store.tables import tallies
+
+WAITING = "waiting"
+"""The state in tallies of a message that is queued but not yet due."""
+
+Place = tuple[str, str, int, int, str, str, str]
+"""campaign, lane, priority, rank, segment, state, reason of a skip"""
+
+
+class Deltas(Counter[Place]):
+    """The changes that one transaction makes to the tallies."""
+
+    def move(self, before: Place | None, after: Place, count: int = 1) -> None:
+        """So many messages leave one place (None: they are new) for another."""
+        if before is not None:
+            self[before] -= count
+        self[after] += count
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """So many messages of one lane that follow one another in a batch's order."""
+
+    campaign: str
+    priority: int
+    rank: int
+    segment: str
+    state: str
+    count: int
+
+
+async def apply(tx: AsyncConnection, deltas: Deltas) -> None:
+    """Write a transaction's changes; always its last statement but the commit, so that the rows are held briefly."""
+    changed = [(*place, change) for place, change in sorted(deltas.items()) if change]
+    if not changed:
+        return
+    names = [column.name for column in tallies.c]
+    insert = insert_into(tx, tallies)
+    await tx.execute(
+        insert.on_conflict_do_update(
+            index_elements=list(tallies.primary_key), set_={"count": tallies.c.count + insert.excluded.count}
+        ),
+        [dict(zip(names, row, strict=True)) for row in changed],
+    )
+
+
+async def runs(tx: AsyncConnection, lane: str, *states: str) -> list[Run]:
+    """A lane's messages in these states, grouped, in a batch's order."""
+    rows = await tx.execute(
+        select(tallies.c.campaign, tallies.c.priority, tallies.c.rank, tallies.c.segment, tallies.c.state,
+               tallies.c.count)
+        .where(tallies.c.lane == lane, tallies.c.state.in_(states), tallies.c.count > 0)
+        .order_by(tallies.c.priority, tallies.c.rank, tallies.c.campaign)
+    )
+    return [Run(*row) for row in rows]
+
+
+async def totals(tx: AsyncConnection, campaign: str | None = None) -> list[tuple[str, str, str, int]]:
+    """(lane, state, reason, count) of everything, or of one campaign."""
+    query = select(tallies.c.lane, tallies.c.state, tallies.c.reason, func.sum(tallies.c.count))
+    if campaign is not None:
+        query = query.where(tallies.c.campaign == campaign)
+    rows = await tx.execute(
+        query.group_by(tallies.c.lane, tallies.c.state, tallies.c.reason).having(func.sum(tallies.c.count) > 0)
+    )
+    return [(lane, state, reason, int(count)) for lane, state, reason, count in rows]
+
+
+async def queued_lanes(tx: AsyncConnection) -> list[str]:
+    """Lanes that have messages queued, due or not."""
+    rows = await tx.execute(
+        select(tallies.c.lane).distinct()
+        .where(tallies.c.state.in_(["queued", WAITING]), tallies.c.count > 0).order_by(tallies.c.lane)
+    )
+    return [lane for (lane,) in rows]

@@ -1,0 +1,151 @@
+"""A slot's size and the spread of a batch over it."""
+
+from itertools import islice, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.timetables import at, ramp
+
+from dispatcher.core.calendar import Slot, next_slot, slots_from
+from dispatcher.core.ramp import (
+    Limit,
+    Size,
+    late_size,
+    release_size,
+    slot_size,
+    slot_with_share,
+    start_times,
+)
+
+LANE = "support/gmail"
+
+
+def slot(index: int = 0, count: int = 1, start: int = 0, length: int = 300_000) -> Slot:
+    return Slot(0, 86_400_000, index, count, start, start + length)
+
+
+def day(allowed: int, count: int, largest_batch: int = 1_000_000) -> list[int]:
+    """The sizes of a step whose slots are all used."""
+    sizes: list[int] = []
+    for index in range(count):
+        sizes.append(slot_size(allowed, slot(index, count), sum(sizes), largest_batch))
+    return sizes
+
+
+def test_100_messages_over_144_slots() -> None:
+    assert day(100, 144) == [
+        0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1,
+    ] * 4
+    assert sum(day(100, 144)) == 100
+
+
+@pytest.mark.parametrize(("allowed", "count", "sizes"), [
+    (10, 5, [2, 2, 2, 2, 2]),
+    (10, 4, [2, 3, 2, 3]),
+    (3, 5, [0, 1, 0, 1, 1]),
+    (1, 5, [0, 0, 0, 0, 1]),
+    (7, 1, [7]),
+])
+def test_the_shares_of_a_step(allowed: int, count: int, sizes: list[int]) -> None:
+    assert day(allowed, count) == sizes
+
+
+def test_what_a_largest_batch_cuts_off_is_not_made_up_for() -> None:
+    assert day(10, 4, largest_batch=2) == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(("before", "now", "sizes"), [
+    (8, 16, [2, 2, 4, 4]),      # raised in the middle of the step: the new rate from here on, nothing made up for
+    (8, 8, [2, 2, 2, 2]),
+    (8, 6, [2, 2, 1, 1]),       # lowered: the new rate, as far as the step has anything left
+    (8, 4, [2, 2, 0, 0]),
+    (8, 2, [2, 2, 0, 0]),
+])
+def test_a_rate_changed_in_the_middle_of_a_step_bites_at_the_next_slot(
+    before: int, now: int, sizes: list[int],
+) -> None:
+    found: list[int] = []
+    for index, allowed in enumerate((before, before, now, now)):
+        found.append(slot_size(allowed, slot(index, 4), sum(found), 200))
+    assert found == sizes
+
+
+def test_a_cut_step_gets_its_share_only() -> None:
+    which = ramp(step="8h", hours="00:00-24:00", every="1h")
+    cut = [one for one in islice(slots_from(which, LANE, at("2026-10-25 22:00")), 3) if one.step_end == at(
+        "2026-10-25 23:00")]
+    assert [slot_size(80, one, 0, 200) for one in cut] == [10]
+
+
+@given(st.integers(1, 50_000), st.integers(1, 2_000), st.integers(1, 50_000))
+@settings(max_examples=50)
+def test_the_slots_of_a_step_use_the_whole_allowance_and_never_more(
+    allowed: int, count: int, largest_batch: int,
+) -> None:
+    assert sum(day(allowed, count)) == allowed
+    assert max(day(allowed, count)) - min(day(allowed, count)) <= 1
+    assert sum(day(allowed, count, largest_batch)) <= allowed
+
+
+@pytest.mark.parametrize(("spent", "pending", "largest", "expected"), [
+    (0, 0, 200, Size(50, Limit.ALLOWANCE)),
+    (0, 0, 20, Size(20, Limit.LARGEST_BATCH)),
+    (470, 0, 200, Size(30, Limit.SPENT)),
+    (500, 0, 200, Size(0, Limit.SPENT)),
+    (700, 0, 200, Size(0, Limit.SPENT)),            # the rate was lowered in the middle of the step
+    (0, 15, 200, Size(35, Limit.PENDING)),
+    (0, 15, 20, Size(5, Limit.PENDING)),
+    (0, 80, 200, Size(0, Limit.PENDING)),
+])
+def test_a_release_names_what_keeps_it_from_more(spent: int, pending: int, largest: int, expected: Size) -> None:
+    which, tenth = ramp(largest_batch=largest), slot(3, 10)
+    assert release_size(which, 500, tenth, 0, spent=spent, pending=pending) == expected
+    assert slot_size(500, tenth, spent, largest, pending) == expected.value
+
+
+@pytest.mark.parametrize(("now", "size"), [
+    (-60_000, 100), (0, 100), (30_000, 100),        # in time, and within the first tenth
+    (30_001, 89), (150_000, 50), (299_000, 0), (297_000, 1), (300_000, 0), (900_000, 0),
+])
+def test_a_late_release_gets_the_rest_of_the_slot_only(now: int, size: int) -> None:
+    assert late_size(100, slot(), now) == size
+
+
+@pytest.mark.parametrize(("length", "still_full"), [(1_000, 250), (400, 200), (2_500, 250), (5_000, 500)])
+def test_a_short_slot_has_a_quarter_of_a_second_to_be_released_in(length: int, still_full: int) -> None:
+    assert late_size(1_000, slot(length=length), still_full) == 1_000
+    assert late_size(1_000, slot(length=length), still_full + 1) < 1_000
+
+
+def test_a_late_release_says_so() -> None:
+    assert release_size(ramp(), 100, slot(), 150_000, spent=0) == Size(50, Limit.LATE)
+
+
+def test_start_times_are_spread_evenly_over_what_remains_of_the_slot() -> None:
+    assert start_times(slot(start=1_000, length=1_000), 4, 0) == [1_000, 1_250, 1_500, 1_750]
+    assert start_times(slot(start=1_000, length=1_000), 3, 1_000) == [1_000, 1_333, 1_666]
+    assert start_times(slot(start=1_000, length=1_000), 2, 1_600) == [1_600, 1_800]
+    assert start_times(slot(start=1_000, length=1_000), 0, 1_000) == []
+    assert start_times(slot(start=1_000, length=1_000), 2, 5_000) == [5_000, 5_000]
+
+
+@given(st.integers(1, 5_000), st.integers(0, 1_200))
+@settings(max_examples=50)
+def test_gaps_between_start_times_differ_by_a_millisecond_at_most(size: int, now: int) -> None:
+    times = start_times(slot(start=0, length=1_000), size, now)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert len(times) == size
+    assert times[0] == now
+    assert times[-1] < 1_000 or now >= 1_000
+    assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+@given(st.integers(1, 400), st.integers(0, 143))
+@settings(max_examples=60)
+def test_no_slot_with_a_share_is_jumped_over(allowed: int, index: int) -> None:
+    which = ramp()
+    slots = list(islice(slots_from(which, LANE, at("2026-03-01 00:00")), 145))
+    expected = next(
+        (one for one in slots[index + 1:144] if slot_size(allowed, one, 0, 1_000) > 0), slots[144])
+    assert next_slot(which, LANE, slot_with_share(which, allowed, slots[index])) == expected
