@@ -75,10 +75,10 @@ class Unavailable(Exception):  # noqa: N818 -- it carries an outcome; a server t
 async def connect(way: Way) -> tuple[SmtpWire, Features]:
     """A connection ready for MAIL; Unavailable says what is wrong. Nothing stays open when it fails or is cancelled."""
     async with _phase(Phase.CONNECT, None):
-        sock = await _dial(way.server, way.deadlines.connect / 1000)
-    loopback = _is_loopback(sock)
+        sock, near, far = await _dial(way.server, way.deadlines.connect / 1000)
+    loopback = _is_loopback(far)
     smtp = aiosmtplib.SMTP(
-        hostname=way.server.host, sock=sock, local_hostname=way.helo or _address_literal(sock),
+        hostname=way.server.host, sock=sock, local_hostname=way.helo or _address_literal(near),
         timeout=None, use_tls=way.server.tls is Tls.IMPLICIT, start_tls=False,
         tls_context=way.verifying,
     )
@@ -99,8 +99,8 @@ async def connect(way: Way) -> tuple[SmtpWire, Features]:
         raise
 
 
-async def _dial(server: Server, within: float) -> socket.socket:
-    """A connected socket to the first of the server's addresses that answers."""
+async def _dial(server: Server, within: float) -> tuple[socket.socket, str, str]:
+    """A socket connected to the first of the server's addresses that answers; this end's address and that one's."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(within):
         found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
@@ -111,6 +111,7 @@ async def _dial(server: Server, within: float) -> socket.socket:
             sock.setblocking(False)  # noqa: FBT003 -- the standard library's signature
             async with asyncio.timeout(within):
                 await loop.sock_connect(sock, address)
+            near, far = (str(end[0]).partition("%")[0] for end in (sock.getsockname(), sock.getpeername()))
         except OSError as refused:    # a timeout is one too; the next address may answer
             sock.close()
             failure = refused
@@ -118,7 +119,7 @@ async def _dial(server: Server, within: float) -> socket.socket:
             sock.close()
             raise
         else:
-            return sock
+            return sock, near, far
     raise failure
 
 
@@ -215,13 +216,12 @@ def _features(smtp: aiosmtplib.SMTP) -> Features:
     )
 
 
-def _is_loopback(sock: socket.socket) -> bool:
+def _is_loopback(far: str) -> bool:
     """True if the other end is on this machine, by its address and not by its name."""
-    address = ip_address(str(sock.getpeername()[0]).partition("%")[0])
+    address = ip_address(far)
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def _address_literal(sock: socket.socket) -> str:
+def _address_literal(near: str) -> str:
     """This end's address as EHLO wants it where there is no good name (RFC 5321, 4.1.3)."""
-    address = str(sock.getsockname()[0]).partition("%")[0]
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+    return f"[IPv6:{near}]" if ":" in near else f"[{near}]"

@@ -67,6 +67,7 @@ class SmtpSession:
         self.sent += 1
         try:
             phase, reply = await self._transact(order)
+            outcome = outcome_of_reply(phase, reply)
         except WireLost as lost:
             self.abort()
             if kept and lost.hung_up and self._phase is Phase.MAIL:
@@ -78,7 +79,7 @@ class SmtpSession:
         if not keeps_connection(phase, reply):
             self.abort()
         self._unfinished = phase < Phase.DOT
-        return outcome_of_reply(phase, reply)
+        return outcome
 
     async def quit(self) -> None:
         """Say goodbye where that is still possible, briefly, and end the connection; idempotent."""

@@ -85,12 +85,12 @@ def place_of(key: Key, lines: dict[Key, int]) -> int:
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """` (did you mean "growth"?)`, or nothing where nothing comes near."""
     found = difflib.get_close_matches(word, list(allowed), n=1)
-    return f' (did you mean "{found[0]}"?)' if found else ""
+    return f" (did you mean {json.dumps(found[0], ensure_ascii=False)}?)" if found else ""
 
 
 def any_of(allowed: Iterable[str]) -> str:
     """The choices as a person reads them: `"careful", "standard" or "fast"`."""
-    *most, last = (f'"{word}"' for word in allowed)
+    *most, last = (json.dumps(word, ensure_ascii=False) for word in allowed)
     return f"{', '.join(most)} or {last}" if most else last
 
 

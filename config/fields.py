@@ -150,6 +150,8 @@ def _ca_file(value: object, info: ValidationInfo) -> Path:
     path = absolute(text_of(value, "/etc/ssl/private-ca.pem"), origin)
     if origin.secrets:
         try:
+            if not path.is_file():
+                raise ValueError(f"cannot be read: there is no file {path}")
             with path.open("rb") as file:
                 content = file.read(_LARGEST_CA_FILE)
         except OSError as error:

@@ -56,7 +56,7 @@ def _parts(source: Mapping[str, object]) -> tuple[str, str]:
     (kind, name), = source.items()
     if kind not in _SOURCES:
         raise ValueError(f"names no known source; {_HOW}")
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not isinstance(name, str) or not name or not name.isprintable():
         raise ValueError(f"has no usable name in {kind}; {_HOW}")
     if kind == "credential" and not _CREDENTIAL.fullmatch(name):
         raise ValueError('has no usable name in credential; letters, digits, ".", "_" and "-" make one')

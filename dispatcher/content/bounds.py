@@ -15,7 +15,7 @@ from dispatcher.content.values import PRINTABLE
 VALUE: Final = 256 * 1024
 ITEMS: Final = 10_000
 TURN: Final = 100
-WORK: Final = 10_000_000
+WORK: Final = 3_000_000
 NUMBER: Final = 10**30
 _DIGITS: Final = 3
 # One conversion of a %-format: flags, width, precision, type. A width taken from the values ("*") is not offered.

@@ -140,18 +140,16 @@ def _walk(view: LaneView, queue: "_Queue", now: int, horizon: int) -> Iterator[P
     ramp, lane = view.ramp, view.lane
     begin = max(now, view.held.until or 0) if view.held else now
     ledger = _open_ledger(view, now)
-    released_until = view.last_slot_end
-    slot = coming_slot(ramp, lane, begin, released_until)
+    slot = coming_slot(ramp, lane, begin, view.last_slot_end)
     while (at := max(slot.start, begin)) < horizon and (due := queue.due(at)) is not None:
         if due > at:
             begin = due
-            slot = coming_slot(ramp, lane, begin, released_until)
+            slot = coming_slot(ramp, lane, begin, slot.start)
             continue
         ledger.enter(slot)
         size = release_size(ramp, ledger.allowed, slot, at, spent=ledger.spent)
         if size.value == 0:
-            released_until = look_on(ramp, ledger.allowed, slot, ledger.spent)
-            slot = next_slot(ramp, lane, released_until)
+            slot = next_slot(ramp, lane, look_on(ramp, ledger.allowed, slot, ledger.spent))
             continue
         segments, campaigns = queue.take(at, size.value)
         taken = sum(segments.values())
@@ -159,8 +157,7 @@ def _walk(view: LaneView, queue: "_Queue", now: int, horizon: int) -> Iterator[P
         ledger.last_at = at
         limit = size.limit if taken == size.value else Limit.BACKLOG
         yield PlannedBatch(at, slot.end, lane, taken, segments, campaigns, limit)
-        released_until = slot.end
-        slot = next_slot(ramp, lane, released_until)
+        slot = next_slot(ramp, lane, slot.end)
 
 
 @dataclass(slots=True)

@@ -36,6 +36,7 @@ class LaneLoop:
         self.wake = asyncio.Event()
         self.next_slot: Slot | None = None
         self._not_before = 0                  # no slot that starts earlier is released any more
+        self._look_again = 0                  # nothing to release before that, unless something changes
         self._crowded = True                  # nobody has looked at the queue's head yet
         self._deliveries: set[asyncio.Task[None]] = set()
 
@@ -43,7 +44,9 @@ class LaneLoop:
         """Release slot after slot."""
         try:
             while not self._works.closing:
-                self.wake.clear()
+                if self.wake.is_set():
+                    self.wake.clear()
+                    self._look_again = 0   # a reload may have given the step more, a stop may have taken it back
                 await self._turn()
         finally:
             for task in self._deliveries:
@@ -57,7 +60,7 @@ class LaneLoop:
             await self.wake.wait()   # its sender is not configured: until a reload brings it back
             return
         now = works.clock.now()
-        earliest = max(now, works.health_of(self.lane).until)
+        earliest = max(now, works.health_of(self.lane).until, self._look_again)
         self.next_slot = slot = coming_slot(ramp, self.lane, earliest, self._not_before)
         if self._crowded and await self._sweep(slot):
             return
@@ -82,7 +85,7 @@ class LaneLoop:
             self.next_slot = None
             await self._works.clock.sleep_until(released.look_again, self.wake)
             return
-        self._not_before = max(slot.end, released.look_again)
+        self._not_before, self._look_again = slot.end, released.look_again
         self._works.health[self.lane] = lane_health.rested(self._works.health_of(self.lane), slot.end - slot.start)
 
     async def _release(self, slot: Slot) -> tuple[Released, Sequence[Item]]:

@@ -58,7 +58,7 @@ async def _view(
     tx: AsyncConnection, lane: str, ramp: Ramp, backlog: Sequence[Run], standing: Standing, now: int
 ) -> LaneView:
     step = step_at(ramp, now)
-    book = await ledger.read(tx, lane, step.start)
+    book = await ledger.read(tx, lane, step.start, step.end)
     hold = standing.lane_hold(lane)
     return LaneView(
         lane=lane, ramp=ramp, past=book.past, step_spent=book.spent, last_slot_end=book.last_slot_end,

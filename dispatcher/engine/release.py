@@ -63,7 +63,7 @@ async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
     hold = view.standing.lane_hold(ask.lane)
     if hold is not None:
         return Released(held=hold.reason, look_again=hold.until or NEVER)
-    book = await ledger.read(tx, ask.lane, ask.slot.step_start)
+    book = await ledger.read(tx, ask.lane, ask.slot.step_start, ask.slot.step_end)
     if ask.slot.start < book.last_slot_end or await ledger.slot_taken(tx, ask.lane, ask.slot.start):
         return Released(look_again=book.last_slot_end)   # released before, or in the time of one that was
     allowed = allowance(ask.ramp, book.past, ask.slot.step_start).value

@@ -7,7 +7,7 @@ nothing to do. Steps are the sums of their batches, with the outcomes' counts be
 from collections import Counter
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.calendar import Slot
@@ -28,7 +28,7 @@ class LaneLedger:
     last_slot_end: int              # no slot may start before it; 0 for a new lane
 
 
-async def read(tx: AsyncConnection, lane: str, step_start: int) -> LaneLedger:
+async def read(tx: AsyncConnection, lane: str, step_start: int, step_end: int) -> LaneLedger:
     """A lane's ledger as of a step."""
     s = steps.c
     rows = list(await tx.execute(
@@ -36,6 +36,8 @@ async def read(tx: AsyncConnection, lane: str, step_start: int) -> LaneLedger:
         .where(s.lane == lane, s.spent > 0).order_by(s.step.desc()).limit(LOOK_BACK)
     ))
     spent = next((row.spent for row in rows if row.step == step_start), 0)
+    if any(row.step != step_start and row.step < step_end and row.step_ends > step_start for row in rows):
+        spent = await _spent_between(tx, lane, step_start, step_end)
     past = tuple(
         PastStep(start=row.step, end=row.step_ends, allowance=row.allowance, spent=row.spent, unsent=row.unsent,
                  last_at=row.last_at)
@@ -45,6 +47,15 @@ async def read(tx: AsyncConnection, lane: str, step_start: int) -> LaneLedger:
         select(batches.c.slot_ends).where(batches.c.lane == lane).order_by(batches.c.slot.desc()).limit(1)
     )).scalar()
     return LaneLedger(past, spent, last or 0)
+
+
+async def _spent_between(tx: AsyncConnection, lane: str, start: int, end: int) -> int:
+    """What the slots of a span have spent: a reload cut the days anew, so steps of before reach into this one."""
+    found = await tx.execute(
+        select(func.coalesce(func.sum(batches.c.size), 0))
+        .where(batches.c.lane == lane, batches.c.slot >= start, batches.c.slot < end)
+    )
+    return int(found.scalar_one())
 
 
 async def slot_taken(tx: AsyncConnection, lane: str, slot: int) -> bool:

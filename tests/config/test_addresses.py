@@ -29,7 +29,7 @@ def test_the_domain_is_lower_cased_and_the_local_part_is_not() -> None:
     ("user@EXÄMPLE.org", "user@xn--exmple-cua.org", False),
     ("user@straße.de", "user@xn--strae-oqa.de", False),
     ("user@例え.テスト", "user@xn--r8jz45g.xn--zckzah", False),
-    ("user@ｍail．example", "user@mail.example", False),
+    ("user@\uff4dail\uff0eexample", "user@mail.example", False),
     ("üser@mail.example", "üser@mail.example", True),
     ("用户@例え.テスト", "用户@xn--r8jz45g.xn--zckzah", True),
 ])

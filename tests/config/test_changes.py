@@ -35,7 +35,8 @@ LOGIN = "username = 'a'\npassword = {{ env = '{}' }}"
     ({}, {"ramp": "preset = 'fast'"},
      ['ramps.careful.preset: "careful" -> "fast"', "ramps.careful.growth: 1.2 -> 1.4"]),
     ({}, {"ramp": "steps = [200, 500]"},
-     ["ramps.careful.start: 100 -> 200", "ramps.careful.ceiling: 10000 -> 500", "ramps.careful.steps: [] -> [200, 500]"]),
+     ["ramps.careful.start: 100 -> 200", "ramps.careful.ceiling: 10000 -> 500",
+      "ramps.careful.steps: [] -> [200, 500]"]),
     ({}, {"ramp": "providers.gmail.start = 50"}, ["ramps.careful.providers.gmail.start: 100 -> 50"]),
     ({"ramp": "providers.gmail.start = 50"}, {"ramp": "start = 200"},
      ["ramps.careful.start: 100 -> 200", "ramps.careful.providers.gmail.start: 50 -> 200"]),
@@ -47,7 +48,8 @@ LOGIN = "username = 'a'\npassword = {{ env = '{}' }}"
     ({}, {"sender": "reply_to = 'Acme <a@b.example>'"}, ['senders.support.reply_to: unset -> "Acme <a@b.example>"']),
     ({"sender": LOGIN.format("ONE")}, {"sender": LOGIN.format("ONE")}, []),
     ({"sender": LOGIN.format("ONE")}, {"sender": LOGIN.format("TWO")}, ["senders.support.password: changed"]),
-    ({}, {"sender": LOGIN.format("TWO")}, ['senders.support.username: unset -> "a"', "senders.support.password: changed"]),
+    ({}, {"sender": LOGIN.format("TWO")},
+     ['senders.support.username: unset -> "a"', "senders.support.password: changed"]),
     ({}, {"more": "[frequency]\nservice = { most = 2, within = '1d' }"},
      ['frequency.service: unset -> { most = 2, within = "1d" }']),
     ({}, {"more": "[quiet]\nhours = '21:00-08:00'"}, ['quiet.hours: unset -> "21:00-08:00"']),
@@ -80,7 +82,8 @@ def test_only_the_store_and_the_listener_wait_for_a_restart(tmp_path: Path) -> N
     assert len(found) == 6
 
 
-STARTS = st.integers(1, 500).map("start = {}".format) | st.sampled_from(["", "steps = [1, 2]", "providers.gmail.start = 7"])
+STARTS = (st.integers(1, 500).map("start = {}".format)
+          | st.sampled_from(["", "steps = [1, 2]", "providers.gmail.start = 7"]))
 
 
 @given(STARTS, STARTS)

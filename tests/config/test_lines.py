@@ -51,11 +51,12 @@ y = 1
 @pytest.mark.parametrize(("key", "line"), [
     (("title",), 2), (("a",), 3), (("a", "b"), 3), (("a", "b", "c d", "e"), 3), (("text",), 4), (("long",), 8),
     (("list",), 11), (("list", 0), 12), (("list", 1), 12), (("list", 1, 0), 12), (("list", 1, 1), 13),
-    (("list", 2), 13), (("list", 2, "x"), 13), (("list", 2, "y", "z"), 13), (("list", 4), 14), (("point", "y", "z", 1), 16),
-    (("when",), 17), (("servers",), 19), (("servers", "al pha"), 19), (("servers", "al pha", "ip"), 20), (("jobs",), 21),
-    (("jobs", 0), 21), (("jobs", 0, "detail", "size"), 24), (("jobs", 1, "name"), 26), (("jobs", 1, "steps", 0, "do"), 28),
-    (("jobs", 1, "steps", 1), 29), (("jobs", 1, "steps", 1, "do"), 30), (("jobs", 2), 31), (("late", "deep", "x"), 34),
-    (("late",), 35), (("late", "y"), 36), (("late", "special"), 37),
+    (("list", 2), 13), (("list", 2, "x"), 13), (("list", 2, "y", "z"), 13), (("list", 4), 14),
+    (("point", "y", "z", 1), 16), (("when",), 17), (("servers",), 19), (("servers", "al pha"), 19),
+    (("servers", "al pha", "ip"), 20), (("jobs",), 21), (("jobs", 0), 21), (("jobs", 0, "detail", "size"), 24),
+    (("jobs", 1, "name"), 26), (("jobs", 1, "steps", 0, "do"), 28), (("jobs", 1, "steps", 1), 29),
+    (("jobs", 1, "steps", 1, "do"), 30), (("jobs", 2), 31), (("late", "deep", "x"), 34), (("late",), 35),
+    (("late", "y"), 36), (("late", "special"), 37),
 ])
 def test_every_key_is_found_on_its_line(key: Key, line: int) -> None:
     assert find_places(DOCUMENT).lines[key] == line
@@ -74,7 +75,8 @@ def test_no_key_is_missed_and_none_is_made_up() -> None:
     assert sorted(map(repr, find_places(DOCUMENT).lines)) == sorted(map(repr, every_key(tomllib.loads(DOCUMENT))))
 
 
-KEYS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), max_size=6) | st.sampled_from(["a", "b-c", "1"])
+KEYS = (st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), max_size=6)
+        | st.sampled_from(["a", "b-c", "1"]))
 TEXTS = st.text(st.sampled_from("ab\"'\\\n[]{}=#,. é\t"), max_size=12)
 
 
@@ -177,3 +179,11 @@ def test_a_broken_text_ends_the_search_and_nothing_else(text: str) -> None:
 ])
 def test_a_key_written_twice_is_noticed(text: str, repeated: list[tuple[Key, int, int]]) -> None:
     assert find_places(text).repeated == repeated
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_a_long_text_may_end_in_quotes_of_its_own(quote: str, more: int) -> None:
+    text = f"a = {quote * 3}x\n{quote * more}{quote * 3}\nb = 1\n"
+    assert tomllib.loads(text) == {"a": "x\n" + quote * more, "b": 1}
+    assert find_places(text).lines == {("a",): 1, ("b",): 3}

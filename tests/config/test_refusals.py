@@ -65,8 +65,8 @@ SENDER = "[ramps.careful]\n[senders.support]\nfrom = 'support@acme.example'\nram
     ("guard = 1.0", "guard", "must be above 1.0"),
     ("guard = inf", "guard", "must be above 1.0"),
     ("cold_after = '0d'", "cold_after", 'must be from "1s" to "3660d"'),
-    ("preset = 'carefull'", "preset", 'is no preset (did you mean "careful"?); the presets are "careful", '
-                                      '"standard" or "fast"'),
+    ("preset = 'carefull'", "preset",
+     'is no preset (did you mean "careful"?); the presets are "careful", "standard" or "fast"'),
     ("groth = 1.2", "groth", 'is no key here (did you mean "growth"?); the keys here are start, growth, ceiling'),
     ("providers = 5", "providers", "must be a table, not a whole number"),
     ("providers.gmial.start = 5", "providers.gmial", 'is no provider (did you mean "gmail"?)'),
@@ -129,7 +129,8 @@ def test_a_fault_that_a_provider_only_inherits_is_told_once(tmp_path: Path) -> N
     ("username = 'acme'", "username", "needs a password beside it"),
     ("password = { env = 'SECRET' }", "password", "needs a username beside it"),
     ("username = ''", "username", "is empty"),
-    ("ca_file = 'missing.pem'", "ca_file", "cannot be read: No such file"),
+    ("ca_file = 'missing.pem'", "ca_file", "cannot be read: there is no file"),
+    ("ca_file = '.'", "ca_file", "cannot be read: there is no file"),
     ("ca_file = 'dispatcher.toml'", "ca_file", "holds no certificate"),
     ("ca_file = ''", "ca_file", "is empty; write a path"),
     ("helo = 'two words'", "helo", "is no host name"),
@@ -210,14 +211,21 @@ def test_a_table_that_cannot_be_meant_is_refused(
     ("[senders.a]\nfrom = 'a@b.example'\nramp = 'x'\n",
      ["dispatcher.toml:3: senders.a.ramp: names no ramp; there are none, and [ramps.NAME] makes one"]),
     (LEAST.replace('ramp = "careful"', 'ramp = "carefull"'),
-     ['dispatcher.toml:4: senders.support.ramp: names no ramp (did you mean "careful"?); the ramps are "careful", '
-      'and [ramps.NAME] makes one']),
+     [('dispatcher.toml:4: senders.support.ramp: names no ramp (did you mean "careful"?); the ramps are "careful", '
+       'and [ramps.NAME] makes one')]),
     (LEAST.replace("senders.support", 'senders."sup/port"'),
-     ['dispatcher.toml:2: senders."sup/port": is no name: letters, digits, ".", "_" and "-", at most 64, a letter or '
-      'digit first']),
+     [('dispatcher.toml:2: senders."sup/port": is no name: letters, digits, ".", "_" and "-", at most 64, a letter or '
+       'digit first')]),
 ])
 def test_tables_that_need_each_other_are_checked_together(tmp_path: Path, text: str, expected: list[str]) -> None:
     assert faults(tmp_path, text) == expected
+
+
+def test_a_fault_stays_one_line_whatever_names_the_file_holds(tmp_path: Path) -> None:
+    text = LEAST + '[ramps."a\\nb"]\n[senders.texts]\nfrom = "a@b.example"\nramp = "a\\rb"\n'
+    found = faults(tmp_path, text)
+    assert len(found) == 2
+    assert all(fault.isprintable() for fault in found)
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:

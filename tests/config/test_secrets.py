@@ -41,6 +41,7 @@ def test_a_secret_may_stand_in_the_environment(tmp_path: Path) -> None:
     ("{ file = 5 }", "has no usable name in file"),
     ("{ file = '' }", "has no usable name in file"),
     ('{ file = "a\\u0000b" }', "has no usable name in file"),
+    ('{ env = "a\\nb" }', "has no usable name in env"),
     ("{ credential = '../good' }", "has no usable name in credential"),
     ("{ credential = '..' }", "has no usable name in credential"),
     ("{ file = 'missing' }", "cannot be read: there is no file"),
@@ -93,8 +94,8 @@ def test_a_secret_that_everyone_may_read_is_warned_of(tmp_path: Path, mode: int,
     (tmp_path / "secret").chmod(mode)
     (tmp_path / "dispatcher.toml").write_text(SENDER.format("{ file = 'secret' }"))
     found = [str(warning) for warning in load(tmp_path / "dispatcher.toml", {}).warnings]
-    assert found == [f"{tmp_path}/dispatcher.toml:6: senders.support.password: everyone on this machine may read "
-                     f"{tmp_path}/secret; take that away with chmod o-r"][:warned]
+    warning = f"everyone on this machine may read {tmp_path}/secret; take that away with chmod o-r"
+    assert found == [f"{tmp_path}/dispatcher.toml:6: senders.support.password: {warning}"][:warned]
 
 
 def test_the_environment_is_the_processs_unless_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """The email channel against a real server that misbehaves: every row of the table of outcomes, phase by phase.
 
-What was sent is what the server read. Silences end by deadlines of 150 ms; all other deadlines are out of reach.
+What was sent is what the server read. Silences end by deadlines of 400 ms; all other deadlines are out of reach.
 """
 
 import asyncio
@@ -12,16 +12,19 @@ from support.email_channels import BODY, DEADLINES, email_channel, envelope
 from support.smtp_server import CLOSE, RESET, SILENCE, Act, Script, SmtpServer, at, say
 from support.until import until
 
+from channels import smtp_session
 from channels.contract import Outcome, Result, Trouble
 from channels.smtp_connect import Deadlines
+from channels.smtp_outcomes import Phase, outcome_of_reply
+from channels.smtp_replies import Reply
 
 ACCEPTED, DEFERRED, REJECTED, IN_DOUBT = Result.ACCEPTED, Result.DEFERRED, Result.REJECTED, Result.IN_DOUBT
 NONE, BAD_ADDRESS, UNREACHABLE, BUSY, SETUP = (
     Trouble.NONE, Trouble.BAD_ADDRESS, Trouble.UNREACHABLE, Trouble.BUSY, Trouble.SETUP)
 SHORT = {
-    "banner": replace(DEADLINES, command=150), "ehlo": replace(DEADLINES, command=150),
-    "mail": replace(DEADLINES, command=150), "rcpt": replace(DEADLINES, command=150),
-    "data": replace(DEADLINES, data=150), "body": replace(DEADLINES, block=150), "dot": replace(DEADLINES, dot=150),
+    "banner": replace(DEADLINES, command=400), "ehlo": replace(DEADLINES, command=400),
+    "mail": replace(DEADLINES, command=400), "rcpt": replace(DEADLINES, command=400),
+    "data": replace(DEADLINES, data=400), "body": replace(DEADLINES, block=400), "dot": replace(DEADLINES, dot=400),
 }
 BEFORE_MAIL = ("banner", "ehlo")
 BEFORE_THE_DOT = (*BEFORE_MAIL, "mail", "rcpt", "data")
@@ -229,3 +232,21 @@ async def test_replies_beyond_those_asked_for_are_never_taken_for_a_later_messag
         assert (second.result, second.trouble) == (ACCEPTED, NONE)
         assert len(server.seen) == 2
         assert len(server.mails) == (2 if phase == "dot" else 1)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("phase", "result"), [(Phase.RCPT, DEFERRED), (Phase.DOT, IN_DOUBT)])
+async def test_a_fault_of_our_own_is_an_outcome_too_and_never_less_careful(
+        monkeypatch: pytest.MonkeyPatch, phase: Phase, result: Result) -> None:
+    def fail(at_phase: Phase, reply: Reply) -> Outcome | None:
+        if at_phase is phase:
+            raise ZeroDivisionError
+        return outcome_of_reply(at_phase, reply)
+
+    monkeypatch.setattr(smtp_session, "outcome_of_reply", fail)
+    async with SmtpServer() as server, email_channel(server.port, connections=1) as channel:
+        for _ in range(2):    # the place is free again, the connection gone
+            outcome = await channel.send(envelope())
+            assert (outcome.result, outcome.reached) == (result, True)
+            assert "ZeroDivisionError" in outcome.detail
+        assert len(server.seen) == 2

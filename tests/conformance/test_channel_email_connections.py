@@ -104,7 +104,7 @@ async def test_a_fresh_connection_that_dies_at_mail_is_not_tried_again() -> None
 async def test_a_kept_connection_that_falls_silent_is_not_tried_again_at_once() -> None:
     async with (
         SmtpServer(at("mail", SILENCE, message=2)) as server,
-        email_channel(server.port, deadlines=replace(DEADLINES, command=150)) as channel,
+        email_channel(server.port, deadlines=replace(DEADLINES, command=400)) as channel,
     ):
         await channel.send(envelope())
         assert (await channel.send(envelope())).result is Result.DEFERRED
@@ -146,7 +146,7 @@ async def test_cancelling_at_any_turn_of_the_loop_raises_and_leaves_nothing_behi
                     await until(lambda: not server.open)
                 assert (await channel.send(envelope())).result is Result.ACCEPTED
             await until(lambda: not server.open)
-    assert canceled > 20
+    assert canceled >= 10
     await until(lambda: not asyncio.all_tasks() - tasks)
 
 
@@ -173,7 +173,7 @@ async def test_silent_servers_leave_no_descriptor_and_no_task_behind(phase: str,
         authority.issue_cert("127.0.0.1").configure_cert(context)
     tasks, before = asyncio.all_tasks(), descriptors()
     async with SmtpServer(at(phase, SILENCE), tls=context, implicit=context is not None) as server:
-        deadlines = replace(DEADLINES, command=100, dot=100)
+        deadlines = replace(DEADLINES, dot=100) if phase == "dot" else replace(DEADLINES, command=100)
         scheme, ca = ("smtps", str(ca_file)) if context else ("smtp", None)
         async with email_channel(server.port, "", scheme, ca_file=ca, connections=5, deadlines=deadlines) as channel:
             outcomes = await asyncio.gather(*(channel.send(envelope()) for _ in range(10)))

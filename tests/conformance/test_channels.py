@@ -80,13 +80,15 @@ async def test_close_ends_everything_may_be_repeated_and_what_comes_later_is_def
     tasks = asyncio.all_tasks()
     await asyncio.gather(*(rig.channel.send(rig.envelope(number)) for number in range(10)))
     rig.will("hang")
-    under_way = asyncio.create_task(rig.channel.send(rig.envelope(10)))
-    await until(lambda: len(rig.received()) == 11)
+    width = rig.channel.width
+    under_way = [asyncio.create_task(rig.channel.send(rig.envelope(10 + number))) for number in range(2 * width)]
+    await until(lambda: len(rig.received()) == 10 + width)
     await rig.channel.close()
     await rig.channel.close()
-    assert (await under_way).result is Result.IN_DOUBT
+    ends = [outcome.result for outcome in await asyncio.gather(*under_way)]
+    assert ends == [Result.IN_DOUBT] * width + [Result.DEFERRED] * width
     await until(lambda: not rig.open())
-    late = await rig.channel.send(rig.envelope(11))
+    late = await rig.channel.send(rig.envelope(99))
     assert (late.result, late.reached) == (Result.DEFERRED, False)
-    assert len(rig.received()) == 11
+    assert len(rig.received()) == 10 + width
     await until(lambda: not asyncio.all_tasks() - tasks)

@@ -12,7 +12,6 @@ from config.servers import parse_server
 BODY = b"Subject: hello\r\n\r\nGood day.\r\n"
 PATIENT = 60_000    # milliseconds; a deadline that no test is meant to reach
 DEADLINES = Deadlines(connect=PATIENT, command=PATIENT, data=PATIENT, block=PATIENT, dot=PATIENT, quit=PATIENT)
-SHORT = Deadlines(connect=150, command=150, data=150, block=150, dot=150, quit=150)
 
 
 def envelope(recipient: str = "ann@customer.example", body: bytes = BODY, *, smtputf8: bool = False) -> Envelope:
