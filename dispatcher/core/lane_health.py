@@ -33,6 +33,13 @@ class LaneHealth:
             return "waiting"
         return "slow" if self.share < 1 else "healthy"
 
+    def part_of(self, size: int) -> int:
+        """What is released of a slot's size."""
+        return int(size * self.share)
+
+
+HEALTHY: Final = LaneHealth()
+
 
 def unreachable(health: LaneHealth, why: str, now: int) -> LaneHealth:
     """The server could not be reached: wait, twice as long each time, before the next slot tries."""

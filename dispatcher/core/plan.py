@@ -20,7 +20,8 @@ from typing import Final
 from config.ramps import Ramp
 from config.units import DAY
 from dispatcher.core.calendar import Slot, coming_slot, next_slot, step_at
-from dispatcher.core.ramp import Limit, PastStep, allowance, look_on, release_size
+from dispatcher.core.lane_health import HEALTHY, LaneHealth, rested
+from dispatcher.core.ramp import Limit, PastStep, Size, allowance, look_on, release_size
 
 HORIZON: Final = 400 * DAY         # how far a plan looks where nobody says how far
 
@@ -59,6 +60,7 @@ class LaneView:
     last_slot_end: int = 0          # end of the last slot that was released; no slot starts before it
     held: Hold | None = None
     backlog: Sequence[Run] = ()
+    health: LaneHealth = HEALTHY    # of its server: what a slow one takes, until when an unreachable one is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ def _why_unplaced(view: LaneView) -> str:
 def _walk(view: LaneView, queue: "_Queue", now: int, horizon: int) -> Iterator[PlannedBatch]:
     """The batches of one lane, in order, until its queue is empty or the horizon reached."""
     ramp, lane = view.ramp, view.lane
-    begin = max(now, view.held.until or 0) if view.held else now
+    begin = max(now, view.health.until, (view.held.until or 0) if view.held else 0)
+    health = view.health
     ledger = _open_ledger(view, now)
     slot = coming_slot(ramp, lane, begin, view.last_slot_end)
     while (at := max(slot.start, begin)) < horizon and (due := queue.due(at)) is not None:
@@ -148,6 +151,9 @@ def _walk(view: LaneView, queue: "_Queue", now: int, horizon: int) -> Iterator[P
             continue
         ledger.enter(slot)
         size = release_size(ramp, ledger.allowed, slot, at, spent=ledger.spent)
+        if health.share < 1:
+            size = Size(health.part_of(size.value), Limit.SLOW)
+            health = rested(health, slot.end - slot.start)
         if size.value == 0:
             slot = next_slot(ramp, lane, look_on(ramp, ledger.allowed, slot, ledger.spent))
             continue

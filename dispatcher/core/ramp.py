@@ -83,6 +83,7 @@ class Limit(StrEnum):
     SPENT = "spent"                     # the step has less left than that share
     LARGEST_BATCH = "largest_batch"
     PENDING = "pending"                 # messages of earlier slots have not yet begun to be handed over
+    SLOW = "slow"                       # the server asked for less (421)
     LATE = "late"                       # released late: only the rest of the slot counts
     BACKLOG = "backlog"                 # no more messages were due
 

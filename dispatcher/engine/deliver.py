@@ -52,24 +52,43 @@ async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
     """
     sender = split_lane(batch.lane).sender
     starts = ramp.start_times(batch.slot, len(items), works.clock.now())
-    for group in _groups(items, starts):
+    following: asyncio.Queue[list[Prepared]] = asyncio.Queue(maxsize=1)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_prepare_all(works, sender, list(_groups(items, starts)), following))
+        while group := await following.get():
+            for prepared in group:
+                await works.clock.sleep_until(prepared.start)
+                await _start(works, sender, prepared)
+    if works.ways.of(sender) is None:
+        await outcomes.give_back(works, works.underway.stop(lambda item: item.ready.route.sender == sender))
+
+
+async def _prepare_all(
+    works: Works, sender: str, groups: Sequence[list[tuple[Item, int]]], following: asyncio.Queue[list[Prepared]]
+) -> None:
+    """Prepare group after group, one ahead of the hand-overs; an empty one is the end."""
+    for group in groups:
         await works.clock.sleep_until(group[0][1] - AHEAD)
         way = works.ways.of(sender)
         if way is None:
             break
-        for prepared in await _prepare(works, way, group):
-            await works.clock.sleep_until(prepared.start)
-            turn = await works.ways.turn(sender)
-            if turn is None:
-                break
-            if works.closing or not works.underway.begin(prepared.item):
-                turn.turn.release()
-                continue
-            task = asyncio.create_task(_hand_over(works, turn, prepared))
-            works.in_flight.add(task)
-            task.add_done_callback(works.in_flight.discard)
-    if works.ways.of(sender) is None:
-        await outcomes.give_back(works, works.underway.stop(lambda item: item.ready.route.sender == sender))
+        prepared = await _prepare(works, way, group)
+        if prepared:
+            await following.put(prepared)
+    await following.put([])
+
+
+async def _start(works: Works, sender: str, prepared: Prepared) -> None:
+    """Begin a hand-over as soon as the sender has a turn, unless somebody stopped the message before."""
+    way = await works.ways.turn(sender)
+    if way is None:
+        return
+    if works.closing or not works.underway.begin(prepared.item):
+        way.turn.release()
+        return
+    task = asyncio.create_task(_hand_over(works, way, prepared))
+    works.in_flight.add(task)
+    task.add_done_callback(works.in_flight.discard)
 
 
 def _groups(items: Sequence[Item], starts: Sequence[int]) -> Iterator[list[tuple[Item, int]]]:

@@ -13,7 +13,7 @@ from dispatcher.engine.works import Works
 from dispatcher.intake.accept import Answer, accept
 from dispatcher.intake.requests import SendRequest
 from dispatcher.intake.strict import canonical_json
-from dispatcher.store import campaigns, customers
+from dispatcher.store import campaigns, customers, reading
 from dispatcher.store.campaigns import Expansion
 from dispatcher.store.database import CHUNK
 
@@ -33,9 +33,17 @@ async def begin(works: Works, campaign: str) -> Expansion:
 
 
 async def step(works: Works, one: Expansion) -> Progress:
-    """Put the next chunk of customers on the queue; what it came to is committed with it."""
+    """Put the next chunk of customers on the queue; what it came to is committed with it.
+
+    How far the expansion is, is read anew: two may take turns at one, as a daemon and the command that began it do.
+    """
     now = works.clock.now()
     async with works.database.transaction() as tx:
+        current = await reading.expansion(tx, one.id)
+        if current is not None:
+            one, finished = current
+            if finished:
+                return Progress(one, finished)
         page = await customers.page(tx, one.cursor, CHUNK)
         known = await works.book.known(tx, {one.campaign})
         campaign = known[one.campaign].campaign

@@ -21,8 +21,8 @@ from dispatcher.store.database import CHUNK, Database
 from dispatcher.store.journal import Finding
 from dispatcher.store.tallies import Deltas, apply
 
-LINGER: Final = 0.02
-"""Seconds that a group waits for company: it bounds both the commits a second and what a crash leaves in doubt."""
+LINGER: Final = 20
+"""Milliseconds that a group waits for company: it bounds both the commits a second and what a crash leaves in doubt."""
 CROWD: Final = 2_000
 """Outcomes that may wait for the store before hand-overs wait for them."""
 AGAIN_AFTER: Final = 1_000
@@ -48,6 +48,7 @@ class Journal:
         self._marks: deque[_Marks] = deque()
         self._findings: deque[Finding] = deque()
         self._work = asyncio.Event()
+        self._hurry = asyncio.Event()    # somebody waits for a mark
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
@@ -58,6 +59,7 @@ class Journal:
         done = asyncio.get_running_loop().create_future()
         self._marks.append(_Marks(ids, done))
         self._work.set()
+        self._hurry.set()
         await done
 
     async def put(self, finding: Finding) -> None:
@@ -73,14 +75,20 @@ class Journal:
         while not (self._closing and not self._marks and not self._findings):
             await self._work.wait()
             self._work.clear()
-            if not self._marks and not self._closing:
-                await asyncio.sleep(LINGER)
+            await self._linger()
             await self._write_all()
 
     def close(self) -> None:
         """Let `run` end once all is written."""
         self._closing = True
         self._work.set()
+        self._hurry.set()
+
+    async def _linger(self) -> None:
+        """Let outcomes gather for a moment; nobody waits for them, but whoever waits for a mark is served at once."""
+        await self._clock.pause(LINGER, self._hurry)
+        if not self._closing:
+            self._hurry.clear()
 
     async def _write_all(self) -> None:
         while self._marks or self._findings:
@@ -92,7 +100,7 @@ class Journal:
                 self._marks.extendleft(reversed(marks))
                 self._findings.extendleft(reversed(findings))
                 self._fail(str(error.orig))
-                await self._clock.sleep_until(self._clock.now() + AGAIN_AFTER)
+                await self._clock.pause(AGAIN_AFTER)
                 continue
             self.failing = ""
             for mark in marks:

@@ -45,7 +45,7 @@ class Keeper:
             except DBAPIError as error:
                 log.error("keeping_failed", why=str(error.orig), effect="tried again in a second")  # noqa: TRY400 -- the store's trouble, not a fault to trace
                 following = now
-            await clock.sleep_until(now + PAUSE)
+            await clock.pause(PAUSE)
             await clock.sleep_until(following, self.wake)
 
     async def turn(self, now: int) -> int:

@@ -23,6 +23,7 @@ from dispatcher.engine.works import Works
 SWEEP_AHEAD: Final = 10_000
 """Milliseconds before a slot at which its lane's queue is swept, where the slot's length allows it."""
 FAILED_WAIT: Final = 1_000
+"""Milliseconds after which a slot is tried again that the store did not let be released."""
 
 log = structlog.get_logger()
 
@@ -71,7 +72,7 @@ class LaneLoop:
             released, items = await self._release(slot)
         except DBAPIError as error:
             log.error("release_failed", lane=self.lane, why=str(error.orig), effect="the slot is tried again")  # noqa: TRY400 -- the store's trouble, not a fault to trace
-            await works.clock.sleep_until(works.clock.now() + FAILED_WAIT)
+            await works.clock.pause(FAILED_WAIT)
             return
         await self._after(slot, released, items)
 
@@ -95,7 +96,7 @@ class LaneLoop:
         if ramp is None:
             return Released(), ()
         items: Sequence[Item] = ()
-        ask = Ask(self.lane, ramp, slot, works.underway.pending(self.lane), works.health_of(self.lane).share)
+        ask = Ask(self.lane, ramp, slot, works.underway.pending(self.lane), works.health_of(self.lane))
         try:
             async with works.database.transaction() as tx:
                 standing = await read_standing(tx, works.policy, works.book, now)

@@ -6,6 +6,7 @@ which decides with the functions that the daemon decides with.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,7 +14,7 @@ from config.ramps import Ramp
 from dispatcher.core.calendar import step_at
 from dispatcher.core.plan import Hold, LaneView, Run
 from dispatcher.engine.standing import Standing
-from dispatcher.policy import Policy
+from dispatcher.engine.works import Works
 from dispatcher.store import ledger, queue, tallies
 
 GRAIN = 60_000
@@ -25,33 +26,41 @@ async def lane_names(tx: AsyncConnection) -> list[str]:
     return sorted({lane for lane in (*await ledger.lanes(tx), *await tallies.queued_lanes(tx)) if lane})
 
 
-async def views(
-    tx: AsyncConnection, policy: Policy, standing: Standing, now: int, campaign: str | None = None
-) -> list[LaneView]:
-    """All lanes that a sender is configured for; the backlog of one campaign only, where one is named.
+async def views(tx: AsyncConnection, works: Works, standing: Standing, now: int) -> list[LaneView]:
+    """All lanes that a sender is configured for.
 
-    Blocked campaigns have no part in the backlog: nothing of them leaves until somebody acts.
+    Blocked campaigns have no part in the backlog, unless it is known when they go on: nothing of them leaves before.
     """
     waiting: defaultdict[str, list[Run]] = defaultdict(list)
     for lane, name, priority, rank, segment, due, count in await queue.waiting_times(tx, GRAIN):
-        if standing.allows(name) and campaign in (None, name):
-            waiting[lane].append(Run(priority, rank, segment, name, count, not_before=due))
+        waiting[lane].append(Run(priority, rank, segment, name, count, not_before=due))
     found = []
     for lane in await lane_names(tx):
-        ramp = policy.ramp_of(lane)
+        ramp = works.policy.ramp_of(lane)
         if ramp is not None:
-            due_now = await _due(tx, lane, standing, campaign)
-            found.append(await _view(tx, lane, ramp, [*due_now, *waiting[lane]], standing, now))
-    return found
+            backlog = _releasable([*await _due(tx, lane), *waiting[lane]], standing)
+            found.append(await _view(tx, lane, ramp, backlog, standing, now))
+    return [replace(view, health=works.health_of(view.lane)) for view in found]
 
 
-async def _due(tx: AsyncConnection, lane: str, standing: Standing, campaign: str | None) -> list[Run]:
+async def _due(tx: AsyncConnection, lane: str) -> list[Run]:
     return [
         Run(run.priority, run.rank, run.segment, run.campaign, run.count,
             expires_at=await queue.first_expiry(tx, lane, (run.campaign, run.priority, run.rank)))
         for run in await tallies.runs(tx, lane, "queued")
-        if standing.allows(run.campaign) and campaign in (None, run.campaign)
     ]
+
+
+def _releasable(runs: Sequence[Run], standing: Standing) -> list[Run]:
+    """Runs of campaigns that may be released, or will be from a known instant on."""
+    found = []
+    for run in runs:
+        resumes_at = standing.resumes.get(run.campaign, 0)
+        if standing.allows(run.campaign):
+            found.append(run)
+        elif resumes_at:
+            found.append(replace(run, not_before=max(run.not_before, resumes_at)))
+    return found
 
 
 async def _view(

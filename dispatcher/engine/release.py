@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.ramps import Ramp
 from dispatcher.core.calendar import Slot
+from dispatcher.core.lane_health import HEALTHY, LaneHealth
 from dispatcher.core.model import Message
 from dispatcher.core.ramp import allowance, look_on, release_size
 from dispatcher.core.states import State
@@ -55,7 +56,7 @@ class Ask:
     ramp: Ramp
     slot: Slot
     pending: int                # released by earlier slots of the lane, hand-over not begun
-    share: float = 1.0          # of the size, while the server asks for less
+    health: LaneHealth = HEALTHY   # of its server: while that asks for less, less is released
 
 
 async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
@@ -68,7 +69,7 @@ async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
         return Released(look_again=book.last_slot_end)   # released before, or in the time of one that was
     allowed = allowance(ask.ramp, book.past, ask.slot.step_start).value
     size = release_size(ask.ramp, allowed, ask.slot, view.now, spent=book.spent, pending=ask.pending)
-    wanted = int(size.value * ask.share)
+    wanted = ask.health.part_of(size.value)
     if wanted <= 0:
         return Released(look_again=look_on(ask.ramp, allowed, ask.slot, book.spent))
     found = await sort_out(tx, ask.lane, Look(wanted, wanted + AHEAD), view)

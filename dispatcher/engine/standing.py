@@ -29,6 +29,7 @@ class Standing:
     holds: Sequence[Hold]
     blocked: Mapping[str, str]              # campaign -> why none of its messages is released
     stale: bool
+    resumes: Mapping[str, int]              # campaign -> when it goes on by itself, where that is known
 
     def allows(self, campaign: str) -> bool:
         """Whether messages of a campaign may be released."""
@@ -64,16 +65,19 @@ async def read_standing(tx: AsyncConnection, policy: Policy, book: CampaignBook,
     expanding = {one.campaign for one in await campaigns.unfinished_expansions(tx)}
     held = {(hold.kind, hold.name): hold for hold in holds}
     blocked: dict[str, str] = {}
+    resumes: dict[str, int] = {}
     for name, one in stored.items():
         hold = held.get(("campaign", name)) or held.get(("category", one.category))
         if one.canceled_at is not None:
             continue
         if hold is not None:
             blocked[name] = hold.reason
+            if hold.until is not None:
+                resumes[name] = hold.until
         elif name in expanding:
             blocked[name] = EXPANDING
         elif policy.settings.campaigns.approval and one.approved_at is None:
             blocked[name] = UNAPPROVED
         elif stale and not (await book.version(tx, name, one.version)).everyone:
             blocked[name] = STALE
-    return Standing(stored, holds, blocked, stale)
+    return Standing(stored, holds, blocked, stale, resumes)

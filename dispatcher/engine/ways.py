@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from channels.contract import Channel
 from channels.email import EmailOptions
 from channels.registry import builder_of
-from config.addresses import parse_mailbox
 from config.model import Sender, Settings
 from dispatcher.content.cache import Skeletons
 from dispatcher.content.skeleton import Letter, SenderIdentity
@@ -68,8 +67,7 @@ def _way(name: str, sender: Sender) -> Way:
 
 
 def _envelope_sender(sender: Sender) -> str:
-    address = parse_mailbox(str(sender.from_)).address
-    return f"{address.local}@{address.ascii_domain}"
+    return str(sender.from_.address)
 
 
 class Ways:

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.states import State
-from dispatcher.store.rows import insert_into
+from dispatcher.store.rows import among, insert_into
 from dispatcher.store.tables import campaigns, holds, messages, suppressions
 
 ALL_CATEGORIES = "*"
@@ -56,7 +56,7 @@ async def suppressed(tx: AsyncConnection, addresses: Sequence[str]) -> dict[tupl
     """(address, category) -> reason, of those of these addresses that are suppressed."""
     rows = await tx.execute(
         select(suppressions.c.address, suppressions.c.category, suppressions.c.reason)
-        .where(suppressions.c.address.in_(addresses))
+        .where(among(suppressions.c.address, addresses))
     )
     return {(address, category): reason for address, category, reason in rows}
 
@@ -110,7 +110,7 @@ async def contacts(
         select(messages.c.customer, instant)
         .join(campaigns, campaigns.c.id == messages.c.campaign)
         .where(
-            messages.c.customer.in_(customers), campaigns.c.category == category, instant > since,
+            among(messages.c.customer, customers), campaigns.c.category == category, instant > since,
             messages.c.state.in_([State.SENDING, State.ACCEPTED, State.IN_DOUBT]),
         )
     )
@@ -125,7 +125,7 @@ async def latest_sequences(tx: AsyncConnection, incident: str, customers: Sequen
     rows = await tx.execute(
         select(messages.c.customer, func.max(campaigns.c.sequence))
         .join(campaigns, campaigns.c.id == messages.c.campaign)
-        .where(messages.c.customer.in_(customers), campaigns.c.incident == incident)
+        .where(among(messages.c.customer, customers), campaigns.c.incident == incident)
         .group_by(messages.c.customer)
     )
     return {customer: sequence for customer, sequence in rows}  # noqa: C416 -- dict() of rows is not typed

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.model import Customer
 from dispatcher.core.states import State
-from dispatcher.store.rows import CUSTOMER_COLUMNS, customer_of, customer_snapshot, customer_values, insert_into
+from dispatcher.store.rows import CUSTOMER_COLUMNS, among, customer_of, customer_snapshot, customer_values, insert_into
 from dispatcher.store.tables import attempts, customers, messages, meta
 
 FACTS_AT = "facts_at"
@@ -16,7 +16,7 @@ FACTS_AT = "facts_at"
 
 async def get(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Customer]:
     """The known ones of these customers, by id."""
-    rows = await tx.execute(select(*CUSTOMER_COLUMNS).where(customers.c.id.in_(ids)))
+    rows = await tx.execute(select(*CUSTOMER_COLUMNS).where(among(customers.c.id, ids)))
     return {row[0]: customer_of(row) for row in rows}
 
 
@@ -73,7 +73,7 @@ async def released_of(tx: AsyncConnection, ids: Sequence[str]) -> set[str]:
     """Which of these customers have a message that was released and has not ended."""
     rows = await tx.execute(
         select(messages.c.customer).where(
-            messages.c.customer.in_(ids), messages.c.released_at.is_not(None),
+            among(messages.c.customer, ids), messages.c.released_at.is_not(None),
             messages.c.state.in_([State.QUEUED, State.SENDING, State.IN_DOUBT]),
         )
     )

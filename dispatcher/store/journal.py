@@ -13,7 +13,7 @@ from dispatcher.core.states import State, move
 from dispatcher.store import ledger
 from dispatcher.store.controls import ALL_CATEGORIES, Suppression, suppress
 from dispatcher.store.queue import place
-from dispatcher.store.rows import insert_into
+from dispatcher.store.rows import among, insert_into
 from dispatcher.store.tables import attempts, messages
 from dispatcher.store.tallies import WAITING, Deltas, Place
 
@@ -67,7 +67,7 @@ async def write(tx: AsyncConnection, findings: Sequence[Finding], now: int, delt
 
 async def _finish(tx: AsyncConnection, ended: Mapping[tuple[State, str, bool], list[int]], now: int) -> None:
     for (state, reason, doubtful), ids in ended.items():
-        await tx.execute(update(messages).where(messages.c.id.in_(ids)).values(
+        await tx.execute(update(messages).where(among(messages.c.id, ids)).values(
             state=move(State.SENDING, state), reason=reason, begun=0, attempts=messages.c.attempts + 1,
             doubts=messages.c.doubts + int(doubtful), finished_at=now,
         ))

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.model import Customer, Message
 from dispatcher.core.states import State, move
-from dispatcher.store.rows import CUSTOMER_COLUMNS, AnyRow, customer_from_snapshot, customer_of, insert_into
+from dispatcher.store.rows import CUSTOMER_COLUMNS, AnyRow, among, customer_from_snapshot, customer_of, insert_into
 from dispatcher.store.tables import DUE, EXPIRING, QUEUED, SENDING, WAITING, customers, messages
 from dispatcher.store.tallies import WAITING as TALLY_WAITING
 from dispatcher.store.tallies import Deltas, Place
@@ -82,7 +82,7 @@ def claimed_of(row: AnyRow) -> Claimed:
 
 async def digests(tx: AsyncConnection, campaign: str, keys: Sequence[str]) -> dict[str, str]:
     """The digest of each of these keys that a campaign already has."""
-    rows = await tx.execute(select(m.key, m.digest).where(m.campaign == campaign, m.key.in_(keys)))
+    rows = await tx.execute(select(m.key, m.digest).where(m.campaign == campaign, among(m.key, keys)))
     return {key: digest for key, digest in rows}  # noqa: C416 -- dict() of rows is not typed
 
 
@@ -118,7 +118,7 @@ async def head(tx: AsyncConnection, lane: str, run: tuple[str, int, int], after:
 async def take(tx: AsyncConnection, taken: Sequence[Message], version: int, slot: int, now: int) -> None:
     """Put queued messages of one campaign into a batch. The first release fixes version and instant for good."""
     await tx.execute(
-        update(messages).where(m.id.in_([one.id for one in taken])).values(
+        update(messages).where(among(m.id, (one.id for one in taken))).values(
             state=move(State.QUEUED, State.SENDING), slot=slot, begun=0, reason="",
             version=func.coalesce(m.version, version), released_at=func.coalesce(m.released_at, now),
         )
@@ -131,7 +131,7 @@ async def skip(
     """Close messages for one reason. `before` is their state now: queued, waiting, or sending but not handed over."""
     move(State.SENDING if before == State.SENDING else State.QUEUED, State.SKIPPED)
     await tx.execute(
-        update(messages).where(m.id.in_([one.id for one in closed])).values(
+        update(messages).where(among(m.id, (one.id for one in closed))).values(
             state=State.SKIPPED, reason=reason, waiting=0, begun=0, finished_at=now
         )
     )
@@ -144,7 +144,7 @@ async def postpone(
 ) -> None:
     """Due messages wait until an instant, for a reason that a person can read."""
     await tx.execute(
-        update(messages).where(m.id.in_([one.id for one in postponed])).values(
+        update(messages).where(among(m.id, (one.id for one in postponed))).values(
             waiting=1, not_before=until, reason=reason
         )
     )
@@ -155,7 +155,7 @@ async def postpone(
 async def give_back(tx: AsyncConnection, returned: Sequence[Message], not_before: int, deltas: Deltas) -> None:
     """Put messages that were surely not handed over back into the queue; 0: due at once."""
     await tx.execute(
-        update(messages).where(m.id.in_([one.id for one in returned])).values(
+        update(messages).where(among(m.id, (one.id for one in returned))).values(
             state=move(State.SENDING, State.QUEUED), begun=0, waiting=int(not_before > 0), not_before=not_before
         )
     )
@@ -166,7 +166,7 @@ async def give_back(tx: AsyncConnection, returned: Sequence[Message], not_before
 
 async def begin(tx: AsyncConnection, ids: Sequence[int]) -> None:
     """Mark messages as perhaps handed over, before they are; one that was stopped meanwhile is left alone."""
-    await tx.execute(update(messages).where(m.id.in_(ids), m.state == State.SENDING).values(begun=1))
+    await tx.execute(update(messages).where(among(m.id, ids), m.state == State.SENDING).values(begun=1))
 
 
 async def reroute(tx: AsyncConnection, moved: Iterable[tuple[Message, str, str, int, str]], deltas: Deltas) -> None:
@@ -181,7 +181,7 @@ async def promote(tx: AsyncConnection, now: int, limit: int, deltas: Deltas) -> 
     due = await _some(tx, select(*MESSAGE_COLUMNS).where(WAITING, m.not_before <= now).order_by(m.not_before), limit)
     if due:
         await tx.execute(
-            update(messages).where(m.id.in_([one.id for one in due])).values(waiting=0, reason="")
+            update(messages).where(among(m.id, (one.id for one in due))).values(waiting=0, reason="")
         )
         for one in due:
             deltas.move(place(one, TALLY_WAITING), place(one, State.QUEUED))
@@ -205,7 +205,7 @@ async def queued_of(
     tx: AsyncConnection, ids: Sequence[str], campaigns: Sequence[str] = ()
 ) -> list[tuple[Message, str]]:
     """Queued messages of customers (of these campaigns only, where given), each with its state in tallies."""
-    query = select(*MESSAGE_COLUMNS, m.waiting).where(m.customer.in_(ids), m.state == State.QUEUED)
+    query = select(*MESSAGE_COLUMNS, m.waiting).where(among(m.customer, ids), m.state == State.QUEUED)
     if campaigns:
         query = query.where(m.campaign.in_(campaigns))
     rows = await tx.execute(query)

@@ -1,10 +1,10 @@
 """Rows to values and back, for what more than one query needs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +18,12 @@ CUSTOMER_COLUMNS: Final = tuple(column for column in customers.c if column.name 
 def insert_into(tx: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT of this database's dialect: both know ON CONFLICT, in the same words."""
     return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def among(column: ColumnElement[Any], values: Iterable[object]) -> ColumnElement[bool]:
+    """Whether a column is one of many values: one parameter, one statement text, however many there are."""
+    each = func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(select(each.c.value))
 
 
 def fields(row: Sequence[Any]) -> tuple[Any, ...]:
