@@ -33,6 +33,10 @@ class Clock(Protocol):
         """Return at an instant (milliseconds) or soon after, or as soon as `wake` is set."""
         ...
 
+    async def pause(self, milliseconds: int, wake: asyncio.Event | None = None) -> None:
+        """Return after so many milliseconds, whatever the wall clock is set to, or as soon as `wake` is set."""
+        ...
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -58,19 +62,22 @@ class SystemClock:
             remaining = instant / 1000 - time.time()
             if remaining <= 0 or (wake is not None and wake.is_set()):
                 return
-            if wake is None:
-                await asyncio.sleep(min(remaining, LONGEST_SLEEP))
-            else:
-                await _wait(wake, min(remaining, LONGEST_SLEEP))
+            await _wait(wake, min(remaining, LONGEST_SLEEP))
+
+    async def pause(self, milliseconds: int, wake: asyncio.Event | None = None) -> None:
+        """Sleep by the loop's own deadline alone."""
+        await _wait(wake, milliseconds / 1000)
 
 
 class VirtualClock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until it is moved: time passes by `set`, the wall clock alone is changed by `jump`."""
 
     def __init__(self, now: int = 0, seed: int = 0) -> None:
         self._now = now
+        self._passed = 0         # milliseconds that have gone by, whatever the wall clock was set to
         self._chance = random.Random(seed)   # noqa: S311 -- the same run from the same seed
-        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._sleepers: _Sleepers = []       # until an instant of the wall clock
+        self._pausing: _Sleepers = []        # until so much time has passed
         self._number = 0
 
     def now(self) -> int:
@@ -78,34 +85,47 @@ class VirtualClock:
         return self._now
 
     def monotonic(self) -> float:
-        """Seconds since the epoch it stands at."""
-        return self._now / 1000
+        """Seconds that have passed."""
+        return self._passed / 1000
 
     def chance(self) -> float:
         """A number from -1 to 1, the same sequence for the same seed."""
         return self._chance.uniform(-1, 1)
 
     def set(self, instant: int) -> None:
-        """Put the clock forward or back, and wake whoever slept until then."""
+        """Let time pass until an instant, and wake whoever slept until then. An earlier instant: see jump."""
+        self._passed += max(instant - self._now, 0)
+        self.jump(instant)
+        _wake(self._pausing, self._passed)
+
+    def jump(self, instant: int) -> None:
+        """Put the wall clock forward or back, as an administrator may, without any time passing."""
         self._now = instant
-        while self._sleepers and self._sleepers[0][0] <= instant:
-            future = heapq.heappop(self._sleepers)[2]
-            if not future.done():
-                future.set_result(None)
+        _wake(self._sleepers, instant)
 
     def next_wake(self) -> int | None:
         """The earliest instant that somebody sleeps until."""
-        while self._sleepers and self._sleepers[0][2].done():
-            heapq.heappop(self._sleepers)
-        return self._sleepers[0][0] if self._sleepers else None
+        instants = [_first(self._sleepers)]
+        pause = _first(self._pausing)
+        if pause is not None:
+            instants.append(self._now + pause - self._passed)
+        return min((one for one in instants if one is not None), default=None)
 
     async def sleep_until(self, instant: int, wake: asyncio.Event | None = None) -> None:
         """Sleep until the clock is moved there."""
-        if instant <= self._now or (wake is not None and wake.is_set()):
+        if instant > self._now:
+            await self._sleep(self._sleepers, instant, wake)
+
+    async def pause(self, milliseconds: int, wake: asyncio.Event | None = None) -> None:
+        """Sleep until so much time has passed."""
+        await self._sleep(self._pausing, self._passed + milliseconds, wake)
+
+    async def _sleep(self, sleepers: "_Sleepers", until: int, wake: asyncio.Event | None) -> None:
+        if wake is not None and wake.is_set():
             return
         future = asyncio.get_running_loop().create_future()
         self._number += 1
-        heapq.heappush(self._sleepers, (instant, self._number, future))
+        heapq.heappush(sleepers, (until, self._number, future))
         if wake is None:
             await future
             return
@@ -117,7 +137,26 @@ class VirtualClock:
             future.cancel()
 
 
-async def _wait(wake: asyncio.Event, seconds: float) -> None:
+_Sleepers = list[tuple[int, int, asyncio.Future[None]]]
+
+
+def _wake(sleepers: _Sleepers, until: int) -> None:
+    while sleepers and sleepers[0][0] <= until:
+        future = heapq.heappop(sleepers)[2]
+        if not future.done():
+            future.set_result(None)
+
+
+def _first(sleepers: _Sleepers) -> int | None:
+    while sleepers and sleepers[0][2].done():
+        heapq.heappop(sleepers)
+    return sleepers[0][0] if sleepers else None
+
+
+async def _wait(wake: asyncio.Event | None, seconds: float) -> None:
+    if wake is None:
+        await asyncio.sleep(seconds)
+        return
     try:
         async with asyncio.timeout(seconds):
             await wake.wait()

@@ -54,6 +54,7 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+@lru_cache(maxsize=4096)
 def split_lane(lane: str) -> Lane:
     """The lane of its written name."""
     sender, _, provider = lane.partition("/")

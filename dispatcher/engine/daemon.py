@@ -5,8 +5,10 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from dispatcher.engine import expand, outcomes, recovery
+from dispatcher.engine.journal import AGAIN_AFTER
 from dispatcher.engine.keeper import Keeper
 from dispatcher.engine.lane import LaneLoop
 from dispatcher.engine.underway import Item
@@ -29,6 +31,7 @@ class Engine:
         self._new_lanes = asyncio.Event()
         self._journal_task: asyncio.Task[None] | None = None
         works.changed = self.wake
+        works.expect = works.journal.expect = self._keeper.expect
 
     async def start(self) -> None:
         """Recover what an earlier run left, then begin to release."""
@@ -87,8 +90,13 @@ class Engine:
         """Start a loop for every lane that has something queued."""
         while not self.works.closing:
             self._new_lanes.clear()
-            async with self.works.database.transaction() as tx:
-                known = await tallies.queued_lanes(tx)
+            try:
+                async with self.works.database.transaction() as tx:
+                    known = await tallies.queued_lanes(tx)
+            except DBAPIError as error:
+                log.error("lanes_unread", why=str(error.orig), effect="tried again in a second")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+                await self.works.clock.pause(AGAIN_AFTER)
+                continue
             self._open(lane for lane in known if lane and lane not in self.lanes)
             await self._new_lanes.wait()
             await asyncio.sleep(0)

@@ -36,7 +36,7 @@ BREATH: Final = 8
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)   # not frozen: made once for every message
 class Prepared:
     """A message ready to be handed over at its planned start."""
 

@@ -8,7 +8,7 @@ handed over (promise P10), and it is tried again until it works.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,12 +16,13 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.clock import Clock
+from dispatcher.core.states import State
 from dispatcher.store import journal, queue
 from dispatcher.store.database import CHUNK, Database
 from dispatcher.store.journal import Finding
 from dispatcher.store.tallies import Deltas, apply
 
-LINGER: Final = 20
+LINGER: Final = 50
 """Milliseconds that a group waits for company: it bounds both the commits a second and what a crash leaves in doubt."""
 CROWD: Final = 2_000
 """Outcomes that may wait for the store before hand-overs wait for them."""
@@ -52,6 +53,7 @@ class Journal:
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
+        self.expect: Callable[[int], None] = lambda _instant: None   # told of messages that will be tried again
         self.failing = ""        # why the store could not be written, while it cannot
 
     async def begin(self, ids: Sequence[int]) -> None:
@@ -103,6 +105,9 @@ class Journal:
                 await self._clock.pause(AGAIN_AFTER)
                 continue
             self.failing = ""
+            again = [one.following.not_before for one in findings if one.following.state is State.QUEUED]
+            if again:
+                self.expect(min(again))
             for mark in marks:
                 if not mark.done.done():
                     mark.done.set_result(None)

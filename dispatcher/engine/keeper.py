@@ -32,7 +32,14 @@ class Keeper:
     def __init__(self, works: Works) -> None:
         self._works = works
         self._stale = False
+        self._following = 0      # when it looks again by itself
         self.wake = asyncio.Event()
+
+    def expect(self, instant: int) -> None:
+        """A message now waits until this instant: look again then, if not before."""
+        if instant < self._following:
+            self._following = instant
+            self.wake.set()
 
     async def run(self) -> None:
         """Look, act, sleep."""
@@ -40,13 +47,15 @@ class Keeper:
         while not self._works.closing:
             self.wake.clear()
             now = clock.now()
+            self._following = now + LONGEST
             try:
                 following = await self.turn(now)
             except DBAPIError as error:
                 log.error("keeping_failed", why=str(error.orig), effect="tried again in a second")  # noqa: TRY400 -- the store's trouble, not a fault to trace
                 following = now
             await clock.pause(PAUSE)
-            await clock.sleep_until(following, self.wake)
+            self._following = min(self._following, following)
+            await clock.sleep_until(self._following, self.wake)
 
     async def turn(self, now: int) -> int:
         """Do what is due; the instant of the next thing to do."""
@@ -55,6 +64,7 @@ class Keeper:
         await self._close_canceled(now)
         async with self._works.database.transaction() as tx:
             changed |= await self._look_at_facts(tx, now)
+            changed |= await controls.end_holds(tx, now)
             following = [await queue.next_due(tx), await queue.next_expiry(tx), await _next_hold_end(tx, now)]
         if changed or any(one is not None and one <= now for one in following):
             self._works.changed()

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from dispatcher.core import lane_health
 from dispatcher.core.calendar import Slot, coming_slot
 from dispatcher.engine.deliver import deliver
-from dispatcher.engine.release import Ask, Released, release, sweep
+from dispatcher.engine.release import NEVER, Ask, Released, release, sweep
 from dispatcher.engine.sorting import View
 from dispatcher.engine.standing import read_standing
 from dispatcher.engine.underway import Item
@@ -48,7 +48,11 @@ class LaneLoop:
                 if self.wake.is_set():
                     self.wake.clear()
                     self._look_again = 0   # a reload may have given the step more, a stop may have taken it back
-                await self._turn()
+                try:
+                    await self._turn()
+                except DBAPIError as error:
+                    log.error("release_failed", lane=self.lane, why=str(error.orig), effect="tried again")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+                    await self._works.clock.pause(FAILED_WAIT)
         finally:
             for task in self._deliveries:
                 task.cancel()
@@ -66,14 +70,9 @@ class LaneLoop:
         if self._crowded and await self._sweep(slot):
             return
         await works.clock.sleep_until(max(slot.start, earliest), self.wake)
-        if works.clock.now() < slot.start or works.closing:
+        if works.clock.now() < max(slot.start, works.health_of(self.lane).until) or works.closing:
             return   # something changed: look again
-        try:
-            released, items = await self._release(slot)
-        except DBAPIError as error:
-            log.error("release_failed", lane=self.lane, why=str(error.orig), effect="the slot is tried again")  # noqa: TRY400 -- the store's trouble, not a fault to trace
-            await works.clock.pause(FAILED_WAIT)
-            return
+        released, items = await self._release(slot)
         await self._after(slot, released, items)
 
     async def _after(self, slot: Slot, released: Released, items: Sequence[Item]) -> None:
@@ -82,10 +81,13 @@ class LaneLoop:
             task = asyncio.create_task(deliver(self._works, released.batch, items))
             self._deliveries.add(task)
             task.add_done_callback(self._delivered)
+        self._tell(released)
         if released.held or released.empty:
             self.next_slot = None
             await self._works.clock.sleep_until(released.look_again, self.wake)
             return
+        if released.crowded and released.batch is None:
+            return   # those who could not leave are closed: the slot is still free for who stands behind them
         self._not_before, self._look_again = slot.end, released.look_again
         self._works.health[self.lane] = lane_health.rested(self._works.health_of(self.lane), slot.end - slot.start)
 
@@ -124,9 +126,18 @@ class LaneLoop:
             now = works.clock.now()
             async with works.database.transaction() as tx:
                 standing = await read_standing(tx, works.policy, works.book, now)
-                more = await sweep(tx, self.lane, ramp.largest_batch, View(works.policy, works.book, standing, now))
+                swept = await sweep(tx, self.lane, ramp.largest_batch, View(works.policy, works.book, standing, now))
+            more = swept.crowded
+            self._tell(swept)
         self._crowded = more
         return False
+
+    def _tell(self, released: Released) -> None:
+        """Others must know what a look at the queue has changed: lanes of what stands there now, the keeper of waits."""
+        if released.moved:
+            self._works.changed()
+        if released.waits_until < NEVER:
+            self._works.expect(released.waits_until)
 
     def _delivered(self, task: asyncio.Task[None]) -> None:
         self._deliveries.discard(task)

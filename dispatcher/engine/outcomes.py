@@ -6,14 +6,18 @@ has looked; what has not begun goes back. Bad address: it is suppressed, in the 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.contract import Outcome, Trouble
 from config.addresses import normalise
 from dispatcher.core import lane_health
 from dispatcher.core.states import State
+from dispatcher.engine.journal import AGAIN_AFTER
 from dispatcher.engine.underway import Item, held_by
 from dispatcher.engine.works import Works
 from dispatcher.store import controls, ledger, queue
@@ -60,17 +64,39 @@ async def close_stopped(works: Works, items: Sequence[Item], reason: str) -> Non
 async def _write(works: Works, items: Sequence[Item], reason: str) -> None:
     for start in range(0, len(items), CHUNK):
         chunk = items[start:start + CHUNK]
-        messages = [item.ready.message for item in chunk]
-        deltas = Deltas()
-        async with works.database.transaction() as tx:
-            if reason:
-                await queue.skip(tx, messages, reason, works.clock.now(), deltas, before=State.SENDING)
-            else:
-                await queue.give_back(tx, messages, 0, deltas)
-            await ledger.count(tx, Counter((item.lane, item.slot.start, "unsent") for item in chunk))
-            await apply(tx, deltas)
+        await _surely(works, partial(_write_chunk, chunk=chunk, reason=reason, now=works.clock.now()))
     if items:
         works.changed()
+
+
+async def _write_chunk(tx: AsyncConnection, chunk: Sequence[Item], reason: str, now: int) -> None:
+    messages = [item.ready.message for item in chunk]
+    deltas = Deltas()
+    if reason:
+        await queue.skip(tx, messages, reason, now, deltas, before=State.SENDING)
+    else:
+        await queue.give_back(tx, messages, 0, deltas)
+    await ledger.count(tx, Counter((item.lane, item.slot.start, "unsent") for item in chunk))
+    await apply(tx, deltas)
+
+
+async def _surely(works: Works, write: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+    """Write in a transaction; where the store does not let us, again until it does, or until the daemon ends.
+
+    What was stopped in memory would otherwise be `sending` in the store until a restart, and forgotten here.
+    """
+    while True:
+        try:
+            async with works.database.transaction() as tx:
+                await write(tx)
+        except DBAPIError as error:
+            if works.closing:
+                log.error("stops_unwritten", why=str(error.orig), effect="the next start puts them right")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+                return
+            log.error("stops_unwritten", why=str(error.orig), effect="tried again in a second")  # noqa: TRY400 -- as above
+            await works.clock.pause(AGAIN_AFTER)
+        else:
+            return
 
 
 async def _unreachable(works: Works, lane: str, outcome: Outcome) -> None:
@@ -83,8 +109,7 @@ async def _unreachable(works: Works, lane: str, outcome: Outcome) -> None:
 
 async def _needs_a_person(works: Works, lane: str, outcome: Outcome) -> None:
     now = works.clock.now()
-    async with works.database.transaction() as tx:
-        await controls.hold(tx, Hold("lane", lane, outcome.detail, BY, now, None))
+    await _surely(works, lambda tx: controls.hold(tx, Hold("lane", lane, outcome.detail, BY, now, None)))
     log.error("lane_held", lane=lane, code=outcome.code, reason="the server refused the sender's set-up",
               do="see `dispatcher status`, correct it, then `dispatcher resume`")
     await give_back(works, works.underway.stop(held_by("lane", lane)))

@@ -38,7 +38,7 @@ async def views(tx: AsyncConnection, works: Works, standing: Standing, now: int)
     for lane in await lane_names(tx):
         ramp = works.policy.ramp_of(lane)
         if ramp is not None:
-            backlog = _releasable([*await _due(tx, lane), *waiting[lane]], standing)
+            backlog = releasable([*await _due(tx, lane), *waiting[lane]], standing)
             found.append(await _view(tx, lane, ramp, backlog, standing, now))
     return [replace(view, health=works.health_of(view.lane)) for view in found]
 
@@ -51,7 +51,7 @@ async def _due(tx: AsyncConnection, lane: str) -> list[Run]:
     ]
 
 
-def _releasable(runs: Sequence[Run], standing: Standing) -> list[Run]:
+def releasable(runs: Sequence[Run], standing: Standing) -> list[Run]:
     """Runs of campaigns that may be released, or will be from a known instant on."""
     found = []
     for run in runs:

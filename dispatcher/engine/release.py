@@ -45,6 +45,8 @@ class Released:
     held: str = ""              # why nothing may leave
     crowded: bool = False       # the queue's head is full of messages that cannot leave: sweep it
     empty: bool = False         # nothing was due
+    moved: bool = False         # some messages now stand elsewhere: in another lane, or at another rank of this one
+    waits_until: int = NEVER    # the first instant that messages were put off to
     look_again: int = 0         # where nothing was released: when that may have changed by itself
 
 
@@ -83,18 +85,20 @@ async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
     batch = Batch(ask.lane, ask.slot, found.ready, allowed, view.now) if found.ready else None
     empty = found.ended and not found.ready
     crowded = len(found.ready) < wanted and not found.ended
-    return Released(batch, crowded=crowded, empty=empty, look_again=NEVER if empty else 0)
+    return Released(batch, crowded=crowded, empty=empty, moved=bool(found.moves),
+                    waits_until=min(found.waits, default=NEVER), look_again=NEVER if empty else 0)
 
 
-async def sweep(tx: AsyncConnection, lane: str, wanted: int, view: View) -> bool:
-    """Close, ahead of a slot, what stands at the head of the queue and cannot leave; says whether there is more."""
+async def sweep(tx: AsyncConnection, lane: str, wanted: int, view: View) -> Released:
+    """Close, ahead of a slot, what stands at the head of the queue and cannot leave; crowded: there is more."""
     if view.standing.lane_hold(lane) is not None:
-        return False
+        return Released()
     found = await sort_out(tx, lane, Look(wanted, wanted + AHEAD), view)
     deltas = Deltas()
     await close(tx, found, view.now, deltas)
     await apply(tx, deltas)
-    return len(found.ready) < wanted and not found.ended
+    return Released(crowded=len(found.ready) < wanted and not found.ended, moved=bool(found.moves),
+                    waits_until=min(found.waits, default=NEVER))
 
 
 async def _reserve(tx: AsyncConnection, ask: Ask, found: Sorted, allowed: int, now: int) -> None:

@@ -65,6 +65,10 @@ class Underway:
         """How many of a lane's released messages have not begun to be handed over."""
         return self._waiting[lane]
 
+    def to_begin(self) -> list[Item]:
+        """The released messages that have not begun to be handed over."""
+        return [item for item in self._items.values() if not item.begun]
+
     def stop(self, covers: Callable[[Item], bool]) -> list[Item]:
         """Stop every item that is covered and has not begun; they are out of the list, the caller writes them back."""
         stopped = [item for item in self._items.values() if not item.begun and covers(item)]

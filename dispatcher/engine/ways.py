@@ -4,7 +4,7 @@ A reload that changes a sender replaces its way; the old one finishes what it ha
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from channels.contract import Channel
@@ -56,14 +56,14 @@ def identity_of(name: str, sender: Sender) -> SenderIdentity:
     return SenderIdentity(name, sender.from_, sender.reply_to)
 
 
-def _way(name: str, sender: Sender) -> Way:
+def channel_of(sender: Sender) -> Channel:
+    """The channel that a sender's settings describe. ValueError where it cannot be."""
     options = EmailOptions(
         server=sender.server, mail_from=_envelope_sender(sender), connections=sender.connections,
         username=sender.username or "", password=sender.password.get_secret_value() if sender.password else None,
         ca_file=str(sender.ca_file) if sender.ca_file else None, helo=sender.helo or "",
     )
-    channel = builder_of(sender.channel)(options)
-    return Way(sender, identity_of(name, sender), channel, asyncio.Semaphore(channel.width))
+    return builder_of(sender.channel)(options)
 
 
 def _envelope_sender(sender: Sender) -> str:
@@ -73,7 +73,8 @@ def _envelope_sender(sender: Sender) -> str:
 class Ways:
     """The ways of the senders in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, build: Callable[[Sender], Channel] = channel_of) -> None:
+        self._build = build
         self._ways: dict[str, Way] = {}
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -86,13 +87,17 @@ class Ways:
         fresh: dict[str, Way] = {}
         for name, sender in settings.senders.items():
             before = self._ways.get(name)
-            fresh[name] = before if before is not None and before.sender == sender else _way(name, sender)
+            fresh[name] = before if before is not None and before.sender == sender else self._way(name, sender)
         gone = [way for name, way in self._ways.items() if fresh.get(name) is not way]
         self._ways = fresh
         for way in gone:
             task = asyncio.get_running_loop().create_task(way.retire())
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
+
+    def _way(self, name: str, sender: Sender) -> Way:
+        channel = self._build(sender)
+        return Way(sender, identity_of(name, sender), channel, asyncio.Semaphore(channel.width))
 
     async def turn(self, sender: str) -> Way | None:
         """Wait for a turn at a sender; the caller releases it. None where the sender is gone."""

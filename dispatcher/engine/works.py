@@ -19,6 +19,10 @@ def _nothing() -> None:
     """Nobody waits for changes."""
 
 
+def _at_no_time(_instant: int) -> None:
+    """Nobody looks at what waits."""
+
+
 @dataclass(slots=True)
 class Works:
     """The engine's tools and its short memory."""
@@ -34,6 +38,7 @@ class Works:
     in_flight: set[asyncio.Task[None]] = field(default_factory=set)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)   # (lane, outcome) since the start
     changed: Callable[[], None] = _nothing                                # something may leave now that could not
+    expect: Callable[[int], None] = _at_no_time                           # a message now waits until this instant
     closing: bool = False
 
     def health_of(self, lane: str) -> LaneHealth:

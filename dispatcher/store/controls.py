@@ -93,6 +93,12 @@ async def resume(tx: AsyncConnection, kind: str, name: str) -> bool:
     return bool(gone.rowcount)
 
 
+async def end_holds(tx: AsyncConnection, now: int) -> bool:
+    """Take away the holds that have run out; says whether there were any."""
+    gone = await tx.execute(delete(holds).where(holds.c.until <= now))
+    return bool(gone.rowcount)
+
+
 async def current_holds(tx: AsyncConnection, now: int) -> list[Hold]:
     """The holds in force."""
     rows = await tx.execute(

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import event
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
@@ -63,8 +63,16 @@ class Database:
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One durable transaction: committed when the block ends, rolled back when it raises."""
-        async with self._line, self._connection.begin():
-            yield self._connection
+        async with self._line:
+            try:
+                async with self._connection.begin():
+                    yield self._connection
+            except asyncio.CancelledError:
+                # What the driver was told before it still does; this it does after that, and before anything else.
+                driver = (await self._connection.get_raw_connection()).driver_connection
+                if driver is not None:
+                    await asyncio.shield(driver.rollback())
+                raise
 
     async def close(self) -> None:
         """Close the store, after what is under way has ended."""
@@ -84,9 +92,15 @@ def _engine(path: Path) -> AsyncEngine:
         connection.isolation_level = None   # the driver shall not begin transactions by itself
         cursor = connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000",
-                       "cache_size=-65536", "temp_store=MEMORY", "wal_autocheckpoint=4000"):
+                       "cache_size=-16384", "temp_store=MEMORY", "wal_autocheckpoint=4000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def on_error(context: ExceptionContext) -> None:
+        # A cancelled task says nothing about the connection; another one beside it would find the store locked.
+        if isinstance(context.original_exception, asyncio.CancelledError):
+            context.is_disconnect = False
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Any) -> None:  # noqa: ANN401 -- SQLAlchemy's own, typed too widely

@@ -13,7 +13,7 @@ from dispatcher.core.states import State, move
 from dispatcher.store import ledger
 from dispatcher.store.controls import ALL_CATEGORIES, Suppression, suppress
 from dispatcher.store.queue import place
-from dispatcher.store.rows import among, insert_into
+from dispatcher.store.rows import among_those, insert_into, listed
 from dispatcher.store.tables import attempts, messages
 from dispatcher.store.tallies import WAITING, Deltas, Place
 
@@ -23,7 +23,13 @@ _AGAIN = update(messages).where(messages.c.id == bindparam("its_id")).values(
 )
 
 
-@dataclass(frozen=True, slots=True)
+_FINISHED = update(messages).where(among_those(messages.c.id, "ids")).values(
+    state=bindparam("its_state"), reason=bindparam("its_reason"), begun=0, attempts=messages.c.attempts + 1,
+    doubts=messages.c.doubts + bindparam("its_doubts"), finished_at=bindparam("its_time"),
+)
+
+
+@dataclass(slots=True)   # not frozen: made once for every attempt
 class Finding:
     """What one attempt came to, and what follows from it."""
 
@@ -67,10 +73,10 @@ async def write(tx: AsyncConnection, findings: Sequence[Finding], now: int, delt
 
 async def _finish(tx: AsyncConnection, ended: Mapping[tuple[State, str, bool], list[int]], now: int) -> None:
     for (state, reason, doubtful), ids in ended.items():
-        await tx.execute(update(messages).where(among(messages.c.id, ids)).values(
-            state=move(State.SENDING, state), reason=reason, begun=0, attempts=messages.c.attempts + 1,
-            doubts=messages.c.doubts + int(doubtful), finished_at=now,
-        ))
+        await tx.execute(_FINISHED, {
+            "ids": listed(ids), "its_state": move(State.SENDING, state), "its_reason": reason,
+            "its_doubts": int(doubtful), "its_time": now,
+        })
 
 
 async def _suppress(tx: AsyncConnection, findings: Sequence[Finding], now: int) -> None:

@@ -6,8 +6,9 @@ nothing to do. Steps are the sums of their batches, with the outcomes' counts be
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import func, select, update
+from sqlalchemy import BigInteger, String, Update, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.calendar import Slot
@@ -85,11 +86,17 @@ async def reserve(tx: AsyncConnection, lane: str, slot: Slot, size: int, allowan
 async def count(tx: AsyncConnection, outcomes: Counter[tuple[str, int, str]]) -> None:
     """Add outcomes to the steps of their batches: (lane, slot, column of `steps`) -> how many."""
     for (lane, slot, column), number in sorted(outcomes.items()):
-        step = select(batches.c.step).where(batches.c.lane == lane, batches.c.slot == slot).scalar_subquery()
-        await tx.execute(
-            update(steps).where(steps.c.lane == lane, steps.c.step == step)
-            .values({column: steps.c[column] + number})
-        )
+        await tx.execute(_count_one(column), {"its_lane": lane, "its_slot": slot, "number": number})
+
+
+@cache
+def _count_one(column: str) -> Update:
+    lane, slot = bindparam("its_lane", type_=String()), bindparam("its_slot", type_=BigInteger())
+    step = select(batches.c.step).where(batches.c.lane == lane, batches.c.slot == slot).scalar_subquery()
+    return (
+        update(steps).where(steps.c.lane == lane, steps.c.step == step)
+        .values({column: steps.c[column] + bindparam("number")})
+    )
 
 
 async def lanes(tx: AsyncConnection) -> list[str]:

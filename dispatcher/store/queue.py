@@ -14,7 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.model import Customer, Message
 from dispatcher.core.states import State, move
-from dispatcher.store.rows import CUSTOMER_COLUMNS, AnyRow, among, customer_from_snapshot, customer_of, insert_into
+from dispatcher.store.rows import (
+    CUSTOMER_COLUMNS,
+    AnyRow,
+    among,
+    among_those,
+    customer_from_snapshot,
+    customer_of,
+    insert_into,
+    listed,
+)
 from dispatcher.store.tables import DUE, EXPIRING, QUEUED, SENDING, WAITING, customers, messages
 from dispatcher.store.tallies import WAITING as TALLY_WAITING
 from dispatcher.store.tallies import Deltas, Place
@@ -48,7 +57,7 @@ class NewMessage:
     skipped: str = ""         # the reason; empty for a queued one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)   # not frozen: made once for every message that a release looks at
 class Claimed:
     """A message with the customer whom it would go to: as known now, or as at its first release."""
 
@@ -105,14 +114,17 @@ async def add(tx: AsyncConnection, new: Sequence[NewMessage], now: int, deltas: 
         await tx.execute(insert_into(tx, messages), rows)
 
 
-async def head(tx: AsyncConnection, lane: str, run: tuple[str, int, int], after: int, limit: int) -> list[Claimed]:
-    """The first due messages of a run (campaign, priority, rank) of a lane behind a message id, first come first."""
+async def head(tx: AsyncConnection, lane: str, run: tuple[str, int, int], after: int, limit: int) -> list[AnyRow]:
+    """The first due messages of a run (campaign, priority, rank) of a lane behind a message id, first come first.
+
+    Rows for claimed_of: what they cost to decode is the caller's to spread.
+    """
     campaign, priority, rank = run
     query = (
         _JOINED.where(DUE, m.lane == lane, m.campaign == campaign, m.priority == priority, m.rank == rank, m.id > after)
         .order_by(m.id).limit(limit)
     )
-    return [claimed_of(row) for row in await tx.execute(query)]
+    return list(await tx.execute(query))
 
 
 async def take(tx: AsyncConnection, taken: Sequence[Message], version: int, slot: int, now: int) -> None:
@@ -164,9 +176,12 @@ async def give_back(tx: AsyncConnection, returned: Sequence[Message], not_before
         deltas.move(place(one, State.SENDING), place(one, after))
 
 
+_BEGIN: Final = update(messages).where(among_those(m.id, "ids"), m.state == State.SENDING).values(begun=1)
+
+
 async def begin(tx: AsyncConnection, ids: Sequence[int]) -> None:
     """Mark messages as perhaps handed over, before they are; one that was stopped meanwhile is left alone."""
-    await tx.execute(update(messages).where(among(m.id, ids), m.state == State.SENDING).values(begun=1))
+    await tx.execute(_BEGIN, {"ids": listed(ids)})
 
 
 async def reroute(tx: AsyncConnection, moved: Iterable[tuple[Message, str, str, int, str]], deltas: Deltas) -> None:

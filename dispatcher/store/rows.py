@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, func, select
+from sqlalchemy import ColumnElement, String, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,14 +15,29 @@ AnyRow = Sequence[Any]
 CUSTOMER_COLUMNS: Final = tuple(column for column in customers.c if column.name != "updated_at")
 
 
-def insert_into(tx: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT of this database's dialect: both know ON CONFLICT, in the same words."""
-    return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
+def insert_into(tx: AsyncConnection | str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT of a database's dialect (or of the one with this name): both know ON CONFLICT, in the same words."""
+    dialect = tx if isinstance(tx, str) else tx.dialect.name
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def among(column: ColumnElement[Any], values: Iterable[object]) -> ColumnElement[bool]:
     """Whether a column is one of many values: one parameter, one statement text, however many there are."""
-    each = func.json_each(json.dumps(list(values))).table_valued("value")
+    return _among(column, json.dumps(list(values)))
+
+
+def among_those(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """The same for a statement that is made once: its parameter of this name is given by `listed`."""
+    return _among(column, bindparam(name, type_=String()))
+
+
+def listed(values: Iterable[object]) -> str:
+    """The parameter of among_those for these values."""
+    return json.dumps(list(values))
+
+
+def _among(column: ColumnElement[Any], values: object) -> ColumnElement[bool]:
+    each = func.json_each(values).table_valued("value")
     return column.in_(select(each.c.value))
 
 

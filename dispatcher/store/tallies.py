@@ -5,8 +5,10 @@ Nobody counts a queue of millions. A test counts them all the same, and compares
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Insert, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.store.rows import insert_into
@@ -14,6 +16,8 @@ from dispatcher.store.tables import tallies
 
 WAITING = "waiting"
 """The state in tallies of a message that is queued but not yet due."""
+
+_NAMES: Final = [column.name for column in tallies.c]
 
 Place = tuple[str, str, int, int, str, str, str]
 """campaign, lane, priority, rank, segment, state, reason of a skip"""
@@ -46,13 +50,14 @@ async def apply(tx: AsyncConnection, deltas: Deltas) -> None:
     changed = [(*place, change) for place, change in sorted(deltas.items()) if change]
     if not changed:
         return
-    names = [column.name for column in tallies.c]
-    insert = insert_into(tx, tallies)
-    await tx.execute(
-        insert.on_conflict_do_update(
-            index_elements=list(tallies.primary_key), set_={"count": tallies.c.count + insert.excluded.count}
-        ),
-        [dict(zip(names, row, strict=True)) for row in changed],
+    await tx.execute(_addition(tx.dialect.name), [dict(zip(_NAMES, row, strict=True)) for row in changed])
+
+
+@cache
+def _addition(dialect: str) -> Insert:
+    insert = insert_into(dialect, tallies)
+    return insert.on_conflict_do_update(
+        index_elements=list(tallies.primary_key), set_={"count": tallies.c.count + insert.excluded.count}
     )
 
 

@@ -1,0 +1,62 @@
+"""The store opened by a command itself, for want of a daemon: the same operations, in this process."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from config.model import Settings
+from dispatcher import logs
+from dispatcher.app import open_office
+from dispatcher.cli.caller import OperationFailed
+from dispatcher.cli.output import CliError
+from dispatcher.operations.office import Office, OperationError
+from dispatcher.operations.registry import perform
+from dispatcher.store.database import StoreError
+from dispatcher.store.lock import StoreLockedError
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another process has the store."""
+
+    why: str
+    role: str       # "run" for a daemon, else a command
+
+
+class OpenOffice:
+    """An open store and the loop that works on it."""
+
+    def __init__(self, runner: asyncio.Runner, stack: AsyncExitStack, office: Office) -> None:
+        self._runner = runner
+        self._stack = stack
+        self._office = office
+
+    def perform(self, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        """An operation's result, or OperationFailed."""
+        try:
+            return self._runner.run(perform(self._office, name, args))
+        except OperationError as error:
+            raise OperationFailed(error.kind, error.message, tuple(error.details)) from None
+
+    def close(self) -> None:
+        """Close the store."""
+        with self._runner as runner:
+            runner.run(self._stack.aclose())
+
+
+def open_store(settings: Settings, role: str) -> OpenOffice | Busy:
+    """Open the store for a command; Busy where another process has it, CliError where it cannot be used."""
+    logs.configure("warning")
+    runner = asyncio.Runner()
+    stack = AsyncExitStack()
+    try:
+        office = runner.run(stack.enter_async_context(open_office(settings, role)))
+    except StoreLockedError as error:
+        runner.close()
+        return Busy(str(error), error.role)
+    except StoreError as error:
+        runner.close()
+        raise CliError(str(error)) from None
+    return OpenOffice(runner, stack, office)

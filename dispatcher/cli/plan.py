@@ -1,0 +1,97 @@
+"""`plan`: the batches to come, by the functions that the daemon decides with."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from dispatcher.cli.output import WRONG, Block, CliError, Grid, both_times, counted, local_time, on_terminal
+from dispatcher.cli.verb import Desk, verb
+
+FARTHEST: Final = 20_000    # batches that a plan goes, as operations bound it
+SHOWN: Final = 100      # batches of a table on a terminal; a pipe gets them all
+
+CampaignOption = Annotated[str | None, typer.Option("--campaign", metavar="ID", help="Of this campaign alone.")]
+UntilOption = Annotated[
+    str | None,
+    typer.Option("--until", metavar="T", help='Until "2026-03-01T08:00:00Z", a date (0:00 UTC), or so far: "3d".'),
+]
+AllOption = Annotated[bool, typer.Option("--all", help=f"Show every batch; a terminal shows the first {SHOWN}.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this verb to an app."""
+    verb(app, "plan")(plan)
+
+
+def plan(
+    desk: Desk, *, campaign: CampaignOption = None, until: UntilOption = None, everything: AllOption = False,
+) -> None:
+    """Show the batches to come, and when it all ends.
+
+    For each batch its time, lane, size, segments and what limits it; then who would hear too late.
+    """
+    result = desk.call("plan", campaign=campaign, until=_instant(until), most=FARTHEST)
+    shown = SHOWN if on_terminal() and not everything else FARTHEST
+    desk.show(result, lambda found: plan_view(found, shown))
+
+
+def plan_view(result: Mapping[str, Any], most: int) -> Iterator[Block]:
+    """The batches, what they come to by day and lane, and the end."""
+    batches = result["batches"]
+    if batches:
+        yield Grid(("time", "UTC", "lane", "size", "segments", "limit"),
+                   [(*both_times(one["at"]), one["lane"], one["size"], counted(one["segments"]), one["limit"])
+                    for one in batches[:most]])
+        if len(batches) > most:
+            yield f"and {len(batches) - most} more batches: --all shows them"
+        yield ""
+        yield _totals(batches)
+        yield ""
+    yield from ending(result)
+    if not result["complete"]:
+        yield f"planning ends after {FARTHEST} batches; the queue goes on"
+
+
+def ending(result: Mapping[str, Any]) -> Iterator[str]:
+    """How a plan ends: when, who hears too late, and what does not move at all."""
+    if result["done_at"]:
+        yield f"done at {local_time(result['done_at'])} ({result['done_at']})"
+    elif not (result["left"] or result["blocked"] or result["late"] or result["unplaced"]):
+        yield "nothing is to be sent"
+    if result["late"]:
+        by_campaign = f": {counted(result['late_campaigns'])}" if result["late_campaigns"] else ""
+        yield f"{result['late']} would hear too late{by_campaign}"
+    for one in result["unplaced"]:
+        yield f"{one['lane']}: {one['count']} stay in the queue ({one['why']})"
+    for one in result["blocked"]:
+        yield f"campaign {one['campaign']}: {one['queued']} stay in the queue ({one['why']})"
+
+
+def _totals(batches: list[Mapping[str, Any]]) -> Grid:
+    """Batches and messages by day, as this machine's calendar has it, and lane."""
+    found: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for one in batches:
+        total = found[local_time(one["at"])[:10], one["lane"]]
+        total[0] += 1
+        total[1] += one["size"]
+    return Grid(("day", "lane", "batches", "messages"), [(*place, *total) for place, total in sorted(found.items())])
+
+
+def _instant(text: str | None) -> str | None:
+    """RFC 3339 of --until."""
+    if text is None:
+        return None
+    from config.units import parse_duration  # noqa: PLC0415 -- --help needs none of it
+    from dispatcher.clock import SystemClock  # noqa: PLC0415
+    from dispatcher.core.times import format_instant, parse_instant_or_date  # noqa: PLC0415
+
+    try:
+        return format_instant(SystemClock().now() + parse_duration(text))
+    except ValueError:
+        pass
+    try:
+        return format_instant(parse_instant_or_date(text))
+    except ValueError as error:
+        raise CliError(f'--until {text!r} {error}; or how far from now, such as "3d"', code=WRONG) from None

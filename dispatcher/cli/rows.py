@@ -1,0 +1,147 @@
+"""Files of rows on their way to an operation: in chunks, with a progress bar, every bad row named.
+
+A bad row costs only itself. The first hundred are named on standard error as `FILE:LINE: reason`, the others counted;
+with --json the document has them all.
+"""
+
+import os
+import stat
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from dispatcher.cli.output import FAILED, WRONG, CliError, complain, progress
+
+if TYPE_CHECKING:
+    from dispatcher.intake.rows import BadRow, Row
+
+CHUNK: Final = 500              # rows of one request
+CHUNK_BYTES: Final = 512 * 1024  # and about so much text: one request stays small whatever the rows hold
+NAMED: Final = 100              # bad rows that are named on standard error
+
+Take = Callable[[list[dict[str, Any]]], Mapping[str, Any]]      # an operation on one chunk of rows
+Fix = Callable[[dict[str, Any]], str]                           # completes a row's values; a reason refuses it
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a file's rows."""
+
+    name: str                                                   # of the file, as people know it
+    keep: bool                                                  # every fault is wanted, not only counted
+    named: Sequence[str] = ()                                   # where the rows are words of the command line
+    counts: Counter[str] = field(default_factory=Counter)       # the operation's numbers, summed
+    skipped: Counter[str] = field(default_factory=Counter)      # its skips by reason, where it has them
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    read: int = 0                                               # rows that could be read
+    refused: int = 0
+    warned: int = 0
+
+    def place(self, line: int) -> str:
+        """Where a row stands."""
+        return f"{self.name} {self.named[line - 1]}" if self.named else f"{self.name}:{line}"
+
+    def refuse(self, line: int, reason: str) -> None:
+        """One row is refused."""
+        self.refused += 1
+        if self.keep:
+            self.faults.append({"line": line, "reason": reason})
+        if self.refused <= NAMED:
+            complain(f"{self.place(line)}: {reason}")
+
+    def warn(self, line: int, text: str) -> None:
+        """One row is taken, and worth a word."""
+        self.warned += 1
+        if self.keep:
+            self.warnings.append({"line": line, "text": text})
+        if self.warned <= NAMED:
+            complain(f"{self.place(line)}: warning: {text}")
+
+    def add(self, result: Mapping[str, Any]) -> None:
+        """One chunk's answer."""
+        for key, value in result.items():
+            if isinstance(value, int):
+                self.counts[key] += value
+        self.skipped.update(result.get("skipped", {}))
+        for fault in result.get("faults", ()):
+            self.refuse(fault["line"], fault["reason"])
+        for warning in result.get("warnings", ()):
+            self.warn(warning["line"], warning["text"])
+
+    def finish(self) -> int:
+        """Say how many were not named; the exit code."""
+        if self.refused > NAMED:
+            complain(f"{self.name}: {self.refused - NAMED} more rows are refused; --json has them all")
+        if self.warned > NAMED:
+            complain(f"{self.name}: {self.warned - NAMED} more warnings; --json has them all")
+        if not self.read:
+            complain(*([] if self.refused else [f"{self.name}: holds no rows; give it at least one"]))
+            return WRONG
+        return FAILED if self.refused else 0
+
+
+def take_file(source: str, tally: Tally, take: Take, fix: Fix | None = None, kind: str = "") -> None:
+    """Feed a file's rows to an operation; "-" is standard input."""
+    with _opened(source) as (file, size), progress(tally.name, size) as advance:
+        from dispatcher.intake.rows import KINDS, read_rows  # noqa: PLC0415 -- --help needs none of it
+
+        rows = read_rows(file, kind or KINDS.get(Path(source).suffix.lower(), ""))
+        for chunk in _chunks(_good(rows, tally, fix)):
+            tally.add(take(chunk))
+            advance(file.tell() if size is not None else tally.read)
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[tuple[BinaryIO, int | None]]:
+    """A file of rows, and its size where it has one."""
+    if source == "-":
+        yield sys.stdin.buffer, None
+        return
+    try:
+        file = Path(source).open("rb")  # noqa: SIM115 -- closed below, where a fault is not the opening's
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "this is no path"
+        raise CliError(f'{source}: cannot be read: {why}; name a CSV or NDJSON file, or "-" for standard input',
+                       code=WRONG) from None
+    with file:
+        status = os.fstat(file.fileno())
+        yield file, status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def shown_name(source: str) -> str:
+    """A file's name as faults show it."""
+    return "stdin" if source == "-" else source
+
+
+def _good(rows: "Iterator[Row | BadRow]", tally: Tally, fix: Fix | None) -> Iterator[dict[str, Any]]:
+    """The rows that can be read and pass, as operations take them."""
+    from dispatcher.intake.rows import BadRow  # noqa: PLC0415 -- --help needs none of it
+
+    for row in rows:
+        if isinstance(row, BadRow):
+            tally.refuse(row.line, row.reason)
+            continue
+        tally.read += 1
+        reason = fix(row.values) if fix is not None else ""
+        if reason:
+            tally.refuse(row.line, reason)
+        else:
+            yield {"line": row.line, "values": row.values}
+
+
+def _chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += len(repr(row["values"]))
+        if len(chunk) == CHUNK or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

@@ -1,0 +1,1 @@
+"""The operations: all that the command line can ask for, the same with a daemon and without one."""

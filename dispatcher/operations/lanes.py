@@ -1,0 +1,86 @@
+"""The lanes as `status`, `plan` and a reload show them."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatcher.core.calendar import step_at
+from dispatcher.core.plan import Hold, LaneView, PlannedBatch, Run, plan
+from dispatcher.core.ramp import allowance
+from dispatcher.engine.outlook import lane_names, releasable
+from dispatcher.engine.standing import Standing
+from dispatcher.engine.works import Works
+from dispatcher.store import ledger, reading, tallies
+from dispatcher.store.tallies import WAITING
+
+GUARDED = 7
+"""Sending steps that a jump is measured against (rule 1 of the ramp)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneNow:
+    """A lane at an instant. `view` is None where its sender is not configured."""
+
+    lane: str
+    state: str
+    why: str
+    allowance: int
+    spent: int
+    queued: int
+    view: LaneView | None
+
+    def next_batch(self, now: int) -> PlannedBatch | None:
+        """The batch that it releases next, if the world stays as it is."""
+        if self.view is None:
+            return None
+        return next(iter(plan([self.view], now, most=1).batches), None)
+
+
+async def lanes_now(tx: AsyncConnection, works: Works, standing: Standing, now: int) -> list[LaneNow]:
+    """Every lane that has sent or has something queued. Nothing in here grows with the queue."""
+    queued: Counter[str] = Counter()
+    for lane, state, _, count in await tallies.totals(tx):
+        if state in {"queued", WAITING}:
+            queued[lane] += count
+    soonest = await reading.soonest_waiting(tx)
+    return [await _lane(tx, works, standing, lane, now, (queued[lane], soonest.get(lane)))
+            for lane in await lane_names(tx)]
+
+
+def jumps(view: LaneView, now: int) -> tuple[int, int] | None:
+    """(allowance, the most that a recent step sent) where the first is twice or more the second; else None."""
+    sent = [step.sent for step in view.past if step.sent > 0][-GUARDED:]
+    if not sent:
+        return None
+    allowed = allowed_now(view, now)
+    return (allowed, max(sent)) if allowed >= 2 * max(sent) else None
+
+
+def allowed_now(view: LaneView, now: int) -> int:
+    """The allowance of the step that contains now."""
+    return allowance(view.ramp, view.past, step_at(view.ramp, now).start).value
+
+
+async def _lane(
+    tx: AsyncConnection, works: Works, standing: Standing, lane: str, now: int, queue: tuple[int, int | None]
+) -> LaneNow:
+    queued, soonest = queue
+    ramp = works.policy.ramp_of(lane)
+    if ramp is None:
+        return LaneNow(lane, "closed", "its sender is not configured", 0, 0, queued, None)
+    step = step_at(ramp, now)
+    book = await ledger.read(tx, lane, step.start, step.end)
+    hold = standing.lane_hold(lane)
+    health = works.health_of(lane)
+    runs = releasable([Run(run.priority, run.rank, run.segment, run.campaign, run.count)
+                       for run in await tallies.runs(tx, lane, "queued")], standing)
+    if soonest is not None:
+        runs.append(Run(0, 0, "", "", 1, not_before=soonest))
+    view = LaneView(
+        lane=lane, ramp=ramp, past=book.past, step_spent=book.spent, last_slot_end=book.last_slot_end,
+        held=Hold(hold.reason, hold.until) if hold is not None else None, backlog=runs, health=health,
+    )
+    state = "held" if hold is not None else health.state
+    why = hold.reason if hold is not None else health.why
+    return LaneNow(lane, state, why, allowed_now(view, now), book.spent, queued, view)

@@ -1,0 +1,106 @@
+"""Where an operation is carried out, and how it answers: a value that is JSON, or one of four kinds of refusal.
+
+With a daemon the office has its engine, which is told of every change after it was committed; without one the command
+has opened the store by itself. An operation need not know which.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from dispatcher.core.times import format_instant, parse_instant
+from dispatcher.engine.daemon import Engine
+from dispatcher.engine.underway import Item
+from dispatcher.engine.works import Works
+from dispatcher.intake.strict import CONTROLS
+
+Kind = Literal["usage", "unknown", "conflict", "failed"]
+Result = dict[str, Any]
+MOST_ROWS: Final = 1_000
+LONGEST_LIST: Final = 1_000
+
+
+class OperationError(Exception):
+    """An operation was not carried out. `details` has one line for each thing that is wrong, where there are several.
+
+    usage: the arguments cannot be; unknown: there is nothing of that name; conflict: it stands against something
+    that was done before; failed: it could not be done just now.
+    """
+
+    def __init__(self, kind: Kind, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.details = list(details)
+
+
+@dataclass(slots=True)
+class Office:
+    """What operations work with."""
+
+    works: Works
+    engine: Engine | None = None                                  # None: no daemon
+    reload: Callable[[], Awaitable[Result]] | None = None         # only with a daemon
+    since: int = 0                                                # when the daemon started
+    faults: Sequence[str] = ()                                    # of campaigns that could not be applied at start
+    errands: set[asyncio.Task[None]] = field(default_factory=set)  # work that goes on after the answer
+    finishing: bool = False                                       # one of them finishes expansions
+
+    def wake(self) -> None:
+        """Something changed that the engine should look at."""
+        if self.engine is not None:
+            self.engine.wake()
+
+    async def stop_items(self, covers: Callable[[Item], bool], reason: str = "") -> int:
+        """Stop released messages that have not begun; how many. Without a daemon there are none."""
+        return await self.engine.stop_items(covers, reason) if self.engine is not None else 0
+
+
+class Args(BaseModel):
+    """Arguments of an operation: nothing is guessed, nothing extra is taken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NoArgs(Args):
+    """An operation without arguments."""
+
+
+class RowIn(Args):
+    """One row of a file, with the line where it starts."""
+
+    line: int = Field(ge=0)
+    values: dict[str, Any]
+
+
+class RowsArgs(Args):
+    """A chunk of a file's rows."""
+
+    rows: list[RowIn] = Field(max_length=MOST_ROWS)
+
+
+def _plain(value: str) -> str:
+    if CONTROLS.search(value):
+        raise ValueError("holds a control character or line break; leave it out")
+    return value
+
+
+Text = Annotated[str, Field(max_length=500), AfterValidator(_plain)]
+Given = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
+Limit = Annotated[int, Field(ge=1, le=LONGEST_LIST)]
+
+
+def said(instant: int | None) -> str | None:
+    """An instant as results have it."""
+    return None if instant is None else format_instant(instant)
+
+
+def asked_instant(name: str, text: str) -> int:
+    """The instant that an argument names, or OperationError."""
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise OperationError("usage", f"{name} {error}") from None

@@ -1,0 +1,96 @@
+"""The operations by name, and the one way in: arguments checked, refusals of one kind, whoever calls."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+
+from dispatcher.operations import (
+    applying,
+    campaigns,
+    customers,
+    holds,
+    messages,
+    outlook,
+    preview,
+    reload,
+    send,
+    suppressions,
+)
+from dispatcher.operations.office import Args, NoArgs, Office, OperationError, Result, RowsArgs
+
+log = structlog.get_logger()
+
+
+class Operation(NamedTuple):
+    """An operation: what it takes, and what it does."""
+
+    args: type[Args]
+    function: Callable[[Office, Any], Awaitable[Result]]
+
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "customers.import": Operation(RowsArgs, customers.import_customers),
+    "customers.show": Operation(customers.CustomerArgs, customers.show),
+    "customers.erase": Operation(customers.CustomerArgs, customers.erase),
+    "activity.import": Operation(RowsArgs, customers.import_activity),
+    "campaign.apply": Operation(applying.ApplyArgs, applying.apply),
+    "campaign.list": Operation(campaigns.ListArgs, campaigns.listed),
+    "campaign.show": Operation(campaigns.ShowArgs, campaigns.show),
+    "campaign.preview": Operation(preview.PreviewArgs, preview.preview),
+    "campaign.approve": Operation(campaigns.ApproveArgs, campaigns.approve),
+    "campaign.cancel": Operation(campaigns.CancelArgs, campaigns.cancel),
+    "send.requests": Operation(send.RequestsArgs, send.requests),
+    "send.audience": Operation(send.AudienceArgs, send.audience),
+    "send.step": Operation(send.StepArgs, send.step),
+    "plan": Operation(outlook.PlanArgs, outlook.planned),
+    "status": Operation(NoArgs, outlook.status),
+    "hold": Operation(holds.HoldArgs, holds.hold),
+    "resume": Operation(holds.ResumeArgs, holds.resume),
+    "messages.list": Operation(messages.ListArgs, messages.listed),
+    "messages.show": Operation(messages.ShowArgs, messages.show),
+    "messages.settle": Operation(messages.SettleArgs, messages.settle),
+    "suppress.add": Operation(suppressions.AddArgs, suppressions.add),
+    "suppress.remove": Operation(suppressions.RemoveArgs, suppressions.remove),
+    "suppress.list": Operation(suppressions.ListArgs, suppressions.listed),
+    "suppress.import": Operation(RowsArgs, suppressions.import_rows),
+    "check.rates": Operation(reload.CheckArgs, reload.check_rates),
+    "reload": Operation(NoArgs, reload.reload),
+}
+
+ASKING: Final = frozenset({
+    "customers.show", "campaign.list", "campaign.show", "campaign.preview", "plan", "status", "messages.list",
+    "messages.show", "suppress.list", "check.rates",
+})
+"""Operations that change nothing: they are answered while the daemon is stopping, too."""
+
+
+async def perform(office: Office, name: str, args: Mapping[str, Any]) -> Result:
+    """Carry an operation out; its result, or OperationError."""
+    operation = OPERATIONS.get(name)
+    if operation is None:
+        raise OperationError("unknown", f"there is no operation {name}")
+    try:
+        checked = operation.args.model_validate(args)
+    except ValidationError as error:
+        raise OperationError("usage", "the arguments cannot be", _wrong(error)) from None
+    if office.works.closing and name not in ASKING:
+        raise OperationError("failed", "the daemon is stopping; try again when it has started anew")
+    try:
+        return await operation.function(office, checked)
+    except DBAPIError as error:
+        # The statement and its values are not told: they hold what people sent in.
+        log.error("operation_failed", operation=name, why=str(error.orig))  # noqa: TRY400 -- the store's trouble, not a fault to trace
+        raise OperationError("failed", f"the store cannot do it just now: {error.orig}") from None
+
+
+def _wrong(error: ValidationError) -> list[str]:
+    """What is wrong with arguments, without their values."""
+    lines = []
+    for detail in error.errors(include_url=False, include_input=False):
+        place = ".".join(str(part) for part in detail["loc"])
+        reason = detail.get("ctx", {}).get("error", detail["msg"])
+        lines.append(f"{place}: {reason}")
+    return lines

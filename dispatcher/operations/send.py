@@ -1,0 +1,134 @@
+"""Messages onto the queue: single requests, or a campaign to its whole audience."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from dispatcher.engine import expand
+from dispatcher.intake.accept import REFUSED, Answer, Receipt, accept
+from dispatcher.intake.requests import SendRequest, parse_request
+from dispatcher.operations.customers import fault_of, parsed
+from dispatcher.operations.office import Args, Given, Office, OperationError, Result, RowsArgs, Text
+from dispatcher.store import campaigns, reading, tallies
+from dispatcher.store.database import CHUNK
+
+_WHY_REFUSED = {
+    Answer.CONFLICT: "key: was taken before with other content, and the first stands; give another key",
+    Answer.UNKNOWN_CAMPAIGN: "campaign: is not known; apply it first",
+    Answer.CANCELED_CAMPAIGN: "campaign: was canceled for good; give it a new id to send it anew",
+}
+log = structlog.get_logger()
+
+
+class RequestsArgs(RowsArgs):
+    """Send requests; a row without a campaign is for this one."""
+
+    campaign: Text = ""
+
+
+class AudienceArgs(Args):
+    """A campaign that is to go to its whole audience."""
+
+    campaign: Given
+
+
+class StepArgs(Args):
+    """An expansion that send.audience began."""
+
+    expansion: int
+
+
+async def requests(office: Office, args: RequestsArgs) -> Result:
+    """Take requests; refused ones are faults of their rows, the others stand."""
+    works = office.works
+    default = {"campaign": args.campaign} if args.campaign else {}
+    good, faults = await parsed(args.rows, lambda values, now: parse_request(default | dict(values), now),
+                                works.clock.now())
+    answers: Counter[Answer] = Counter()
+    skipped: Counter[str] = Counter()
+    for start in range(0, len(good), CHUNK):
+        chunk = good[start:start + CHUNK]
+        receipts = await _take(office, [request for _, request in chunk])
+        for (line, _), receipt in zip(chunk, receipts, strict=True):
+            answers[receipt.answer] += 1
+            if receipt.answer is Answer.SKIPPED:
+                skipped[receipt.reason] += 1
+            elif receipt.answer in REFUSED:
+                faults.append(fault_of(line, _WHY_REFUSED[receipt.answer]))
+    if answers[Answer.QUEUED]:
+        office.wake()
+    faults.sort(key=lambda fault: fault["line"])
+    return {"queued": answers[Answer.QUEUED], "skipped": dict(skipped), "duplicate": answers[Answer.DUPLICATE],
+            "faults": faults}
+
+
+async def audience(office: Office, args: AudienceArgs) -> Result:
+    """Begin, or go on, to put a campaign's whole audience on the queue. A daemon then finishes it by itself."""
+    works = office.works
+    async with works.database.transaction() as tx:
+        stored = await campaigns.get(tx, args.campaign)
+    if stored is None:
+        raise OperationError("unknown", f"no campaign is called {args.campaign}; apply it first")
+    if stored.canceled_at is not None:
+        raise OperationError("conflict", f"{args.campaign} was canceled for good; give it a new id to send it anew")
+    begun = await expand.begin(works, args.campaign)
+    if office.engine is not None and not office.finishing:
+        office.finishing = True
+        errand = asyncio.create_task(_finish(office))
+        office.errands.add(errand)
+        errand.add_done_callback(office.errands.discard)
+    return {"expansion": begun.id}
+
+
+async def step(office: Office, args: StepArgs) -> Result:
+    """Put the next chunk on the queue; how far the whole is. To be asked for again until it has finished."""
+    works = office.works
+    async with works.database.transaction() as tx:
+        found = await reading.expansion(tx, args.expansion)
+    if found is None:
+        raise OperationError("unknown", f"there is no expansion {args.expansion}")
+    one, finished = found
+    if not finished:
+        progress = await expand.step(works, one)
+        one, finished = progress.expansion, progress.finished
+    result: dict[str, Any] = {"accepted": one.accepted, "duplicate": one.duplicate, "finished": finished}
+    if finished:
+        async with works.database.transaction() as tx:
+            result |= _standing_of(await tallies.totals(tx, one.campaign))
+    return result
+
+
+async def _take(office: Office, chunk: Sequence[SendRequest]) -> list[Receipt]:
+    works = office.works
+    async with works.database.transaction() as tx:
+        known = await works.book.known(tx, {request.campaign for request in chunk})
+        return await accept(tx, chunk, known, works.policy, works.clock.now())
+
+
+async def _finish(office: Office) -> None:
+    """What a command began goes on without it: half an audience on the queue would block its campaign."""
+    works = office.works
+    try:
+        while not works.closing:
+            async with works.database.transaction() as tx:
+                more = await campaigns.unfinished_expansions(tx)
+            if not more:
+                break
+            await expand.finish_all(works)
+        office.finishing = False
+    except DBAPIError as error:
+        office.finishing = False
+        log.error("expansion_stopped", why=str(error.orig), do="say `dispatcher send` again")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+
+
+def _standing_of(totals: Sequence[tuple[str, str, str, int]]) -> Result:
+    queued = sum(count for _, state, _, count in totals if state in {"queued", tallies.WAITING})
+    skipped: Counter[str] = Counter()
+    for _, state, reason, count in totals:
+        if state == "skipped":
+            skipped[reason] += count
+    return {"queued": queued, "skipped": dict(skipped)}

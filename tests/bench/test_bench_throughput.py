@@ -1,0 +1,78 @@
+"""The whole daemon against the bare library, and against what most programs do, in one run on one machine."""
+
+import asyncio
+import gc
+import sys
+import time
+from email.message import EmailMessage
+
+import aiosmtplib
+import pytest
+from support.engines import Engine, build, end, smtp_process, until_sent, write_project
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
+CONNECTIONS = 10
+MESSAGES = 20_000
+
+
+def email_message(number):
+    message = EmailMessage()
+    message["From"], message["To"] = "Acme <wide@acme.example>", f"wide{number}@mail.example"
+    message["Subject"] = f"News for Person {number}"
+    message.set_content(f"Dear Person {number},\n\nyour delivery in DE may be late. We are sorry, and we will write "
+                        "again as soon as we know more.\nYou need not do anything.\n")
+    message.add_alternative(f"<html><body><p>Dear Person {number},</p><p>your delivery in DE may be late. We are sorry,"
+                            "\nand we will write again as soon as we know more. You need not do anything.</p></body>"
+                            "</html>", subtype="html")
+    return message
+
+
+async def pool(port, numbers, body_of):
+    """Messages a second of a bare aiosmtplib loop over kept connections."""
+    left = iter(numbers)
+
+    async def worker():
+        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=port, local_hostname="bench.example", start_tls=False)
+        await client.connect()
+        for number in left:
+            await client.sendmail("wide@acme.example", [f"wide{number}@mail.example"], body_of(number))
+        await client.quit()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(CONNECTIONS)))
+    return len(numbers) / (time.perf_counter() - began)
+
+
+async def daemon(folder, port):
+    """Messages a second from queue to outcome, ramp wide open, everything durable."""
+    write_project(folder, port, {"wide": 'start = 500_000_000\nceiling = 900_000_000\nevery = "100ms"\n'
+                                         'hours = "00:00-24:00"\nlargest_batch = 5000\noffset = "0s"'})
+    works = await build(folder, {"wide": MESSAGES})
+    engine = Engine(works)
+    began = time.perf_counter()
+    await engine.start()
+    counts = await until_sent(works, "wide")
+    rate = MESSAGES / (time.perf_counter() - began)
+    await end(engine)
+    assert counts == {"accepted": MESSAGES}
+    return rate
+
+
+def test_the_daemon_keeps_up_with_a_bare_pool_and_leaves_the_usual_loop_behind(tmp_path, record_property):
+    prepared = email_message(1).as_bytes(policy=email_message(1).policy.clone(linesep="\r\n"))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)    # as the daemon sets it
+    try:
+        with smtp_process() as port:
+            bare = [asyncio.run(pool(port, range(5_000), lambda _: prepared))]
+            gc.collect()
+            ours = asyncio.run(daemon(tmp_path, port))
+            bare.append(asyncio.run(pool(port, range(5_000), lambda _: prepared)))
+            usual = asyncio.run(pool(port, range(2_000), lambda number: email_message(number).as_bytes()))
+    finally:
+        sys.setswitchinterval(before)
+    figures = {"daemon": round(ours), "bare": [round(rate) for rate in bare], "usual": round(usual)}
+    print("messages a second:", figures)
+    record_property("figures", str(figures))
+    assert ours >= 0.7 * sum(bare) / 2, figures
+    assert ours >= 3 * usual, figures

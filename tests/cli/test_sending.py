@@ -1,0 +1,153 @@
+"""Messages onto the queue, what is to come of them, and each of them looked at. No daemon: nothing leaves."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.command_line import House, Typing
+
+
+def from_now(**distance: int) -> str:
+    return (datetime.now(UTC) + timedelta(**distance)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def person(number: int, place: str = "DE/Berlin", days: int = 2) -> dict[str, object]:
+    return {"id": f"c-{number}", "email": f"c{number}@mail.example", "name": f"Person {number}", "location": place,
+            "last_order_at": from_now(days=-days)}
+
+
+@pytest.fixture
+def ready(home: House, typed: Typing) -> House:
+    """A campaign, and four customers of whom two are meant."""
+    typed("customers", "import", home.people(
+        [person(1), person(2, "DE/Hamburg"), person(3, "FR/Paris"), person(4, days=60)]))
+    assert typed("campaign", "apply", home.campaign()).code == 0
+    return home
+
+
+def requests(home: House, *rows: object) -> str:
+    home.write("requests.ndjson", "".join(json.dumps(row) + "\n" for row in rows))
+    return "requests.ndjson"
+
+
+def test_a_whole_audience_is_queued_and_told_when_it_is_done(ready: House, typed: Typing) -> None:
+    ended = typed("send", "delay")
+    first, last = ended.out.splitlines()
+    assert (ended.code, ended.err) == (0, "")
+    assert first == "2 queued (skipped: no_segment 1, inactive 1)"
+    assert last.startswith("done at ")
+
+
+def test_sending_again_adds_nobody_twice(ready: House, typed: Typing) -> None:
+    typed("send", "delay")
+    again = typed("send", "delay", "--json")
+    assert again.code == 0
+    assert (again.data["accepted"], again.data["duplicate"], again.data["queued"]) == (0, 4, 2)
+    assert again.data["late"] == 0
+    assert again.data["done_at"].endswith("Z")
+    assert len(typed("messages", "list", "--json").data["messages"]) == 4
+
+
+def test_an_audience_of_more_than_a_chunk_is_queued_whole(ready: House, typed: Typing) -> None:
+    typed("customers", "import", ready.people([person(number) for number in range(10, 1_110)]))
+    assert typed("send", "delay", "--json").data["queued"] == 1_102
+
+
+def test_single_customers_are_queued_and_a_wrong_one_is_named(ready: House, typed: Typing) -> None:
+    ended = typed("send", "delay", "--customer", "c-1", "--customer", "", "--customer", "c-2")
+    assert ended.code == 1
+    assert ended.out.startswith("2 queued\n")
+    assert len(ended.errors) == 1
+    assert ended.errors[0].startswith("--customer : customer: ")
+
+
+def test_requests_get_their_campaign_and_those_of_another_are_refused(ready: House, typed: Typing) -> None:
+    file = requests(ready, {"customer": "c-1", "key": "a"}, {"customer": "c-1", "campaign": "other"},
+                    {"customer": "c-2", "campaign": "delay", "data": {"order": "A-17"}}, {"customer": "c-3"})
+    ended = typed("send", "delay", "--file", file)
+    assert ended.code == 1
+    assert ended.out.splitlines()[0] == "2 queued (skipped: no_segment 1)"
+    assert ended.errors == ["requests.ndjson:2: campaign: is 'other', and this sends delay; send it by itself"]
+    again = typed("send", "delay", "--file", file, "--json")
+    assert again.data | {"done_at": None} == {
+        "queued": 0, "skipped": {}, "duplicate": 3, "refused": 1, "late": 0, "done_at": None,
+        "faults": [{"line": 2, "reason": "campaign: is 'other', and this sends delay; send it by itself"}],
+    }
+
+
+def test_a_broken_line_costs_only_itself(ready: House, typed: Typing) -> None:
+    ready.write("requests.ndjson", '{"customer": "c-1"}\n{"customer": \n{"customer": "c-2"}\n')
+    ended = typed("send", "delay", "--file", "requests.ndjson", "--json")
+    assert (ended.code, ended.data["queued"], [fault["line"] for fault in ended.data["faults"]]) == (1, 2, [2])
+
+
+def test_the_same_key_with_other_content_is_refused_and_the_first_stands(ready: House, typed: Typing) -> None:
+    typed("send", "delay", "--file", requests(ready, {"customer": "c-1", "key": "k", "data": {"order": "A"}}))
+    ended = typed("send", "delay", "--file", requests(ready, {"customer": "c-1", "key": "k", "data": {"order": "B"}}))
+    assert ended.code == 1
+    assert ended.errors[0].startswith("requests.ndjson:1: key: was taken before with other content")
+    assert typed("messages", "show", "1", "--json").data["data"] == {"order": "A"}
+
+
+def test_sending_to_nobody_fails_with_a_hint(home: House, typed: Typing) -> None:
+    typed("campaign", "apply", home.campaign())
+    ended = typed("send", "delay")
+    assert (ended.code, ended.out, ended.errors) == (
+        1, "", ["nobody is in the audience of delay: import customers, or widen its [audience] where"])
+
+
+def test_an_unknown_campaign_is_said(home: House, typed: Typing) -> None:
+    ended = typed("send", "delay")
+    assert (ended.code, ended.errors) == (1, ["no campaign is called delay; apply it first"])
+
+
+def test_who_would_hear_too_late_is_counted_at_once(ready: House, typed: Typing) -> None:
+    typed("hold", "--reason", "not yet", "--for", "2h")
+    soon = requests(ready, {"customer": "c-1", "expires_at": from_now(hours=1)})
+    ended = typed("send", "delay", "--file", soon)
+    assert ended.code == 0
+    assert "1 would hear too late: delay 1" in ended.out.splitlines()
+
+
+def test_a_message_tells_its_story(ready: House, typed: Typing) -> None:
+    typed("send", "delay", "--customer", "c-1")
+    told = typed("messages", "show", "1", "--json").data
+    assert {name: told[name] for name in ("id", "campaign", "customer", "segment", "lane", "state", "reason")} == {
+        "id": 1, "campaign": "delay", "customer": "c-1", "segment": "DE", "lane": "support/other", "state": "queued",
+        "reason": ""}
+    assert told["attempts"] == []
+    assert "lane        support/other\n" in typed("messages", "show", "1").out
+    assert typed("messages", "show", "2").errors == ["there is no message 2"]
+
+
+def test_messages_are_listed_by_what_is_asked_for_a_page_at_a_time(ready: House, typed: Typing) -> None:
+    typed("send", "delay")
+    assert typed("messages", "list", "--state", "skipped", "--reason", "inactive").out.splitlines()[1].split() == [
+        "4", "delay", "c-4", "DE", "support/other", "skipped", "inactive"]
+    page = typed("messages", "list", "--limit", "3")
+    assert page.out.splitlines()[-1] == "there are more: --after 3"
+    assert [one["customer"] for one in typed("messages", "list", "--after", "3", "--json").data["messages"]] == ["c-4"]
+    assert typed("messages", "list", "--customer", "c-9").out == "there are no such messages\n"
+
+
+def test_only_a_message_in_doubt_can_be_settled(ready: House, typed: Typing) -> None:
+    typed("send", "delay", "--customer", "c-1")
+    ended = typed("messages", "settle", "1", "accepted")
+    assert (ended.code, ended.errors) == (1, ["message 1 is queued; only one in doubt can be settled"])
+
+
+def test_addresses_are_suppressed_listed_and_freed(ready: House, typed: Typing) -> None:
+    added = typed("suppress", "add", "c1@mail.example", "@", "--reason", "bounce", "--note", "returned")
+    assert (added.code, added.out) == (1, "1 suppressed; 1 refused\n")
+    assert added.errors == ["address @: address: has nothing before the @"]
+    ready.write("more.csv", "address,category\nc2@mail.example,promotional\nc2@mail.example,nonsense\n")
+    more = typed("suppress", "import", "more.csv", "--json")
+    assert (more.code, more.data["added"], [fault["line"] for fault in more.data["faults"]]) == (1, 1, [3])
+    listed = typed("suppress", "list").out.splitlines()
+    assert [line.split()[:3] for line in listed[1:]] == [
+        ["c1@mail.example", "*", "bounce"], ["c2@mail.example", "promotional", "manual"]]
+    assert typed("send", "delay", "--json").data["skipped"]["suppressed"] == 1
+    assert typed("suppress", "remove", "c1@mail.example").code == 0
+    again = typed("suppress", "remove", "c1@mail.example")
+    assert (again.code, len(again.errors)) == (1, 1)
+    assert typed("suppress", "list", "--limit", "1", "--json").data["next"] is None

@@ -1,0 +1,108 @@
+"""The daemon as a process of its own, started as systemd would, with a socket that hears what it tells systemd."""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession, UnixConnector
+from support.admin import Client
+from support.commands import CHECKOUT
+
+START = ("import sys; from pathlib import Path; from dispatcher.app import run_daemon; "
+         "sys.exit(run_daemon(Path(sys.argv[1])))")
+CONFIG = """\
+[service]
+stop_within = "5s"
+[store]
+url = "sqlite:///store.db"
+[ramps.quick]
+start = 36000
+ceiling = 36000
+step = "1h"
+every = "1s"
+offset = "0s"
+[senders.support]
+from = "Acme <support@acme.example>"
+server = "smtp://127.0.0.1:{port}"
+connections = 2
+ramp = "quick"
+[http]
+admin = "unix:admin.sock"
+"""
+
+
+class Daemon:
+    """A process; `told` is what it told systemd, `logged` what it logged."""
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path, heard: socket.socket) -> None:
+        self.process = process
+        self.folder = folder
+        self.told: list[str] = []
+        self.logged: list[dict[str, Any]] = []
+        self._heard = heard
+        self._reading = asyncio.create_task(self._read())
+
+    async def until_told(self, word: str) -> None:
+        """Return once systemd has been told this word, anew."""
+        loop = asyncio.get_running_loop()
+        while True:
+            told = (await loop.sock_recv(self._heard, 4_096)).decode().split("\n")
+            self.told += told
+            if word in told:
+                return
+
+    async def until_logged(self, event: str, count: int = 1) -> dict[str, Any]:
+        """The so many-th log line of this event, as soon as there is one."""
+        while True:
+            found = [line for line in self.logged if line["event"] == event]
+            if len(found) >= count:
+                return found[count - 1]
+            assert not self._reading.done(), (event, self.logged)
+            await asyncio.sleep(0.01)      # the line is another task's, and comes when the process writes it
+
+    async def ended(self) -> int:
+        """The exit code, and every line that was logged before."""
+        code = await self.process.wait()
+        await self._reading
+        return code
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        """A client of its admin socket."""
+        path = self.folder / "admin.sock"
+        async with ClientSession(connector=UnixConnector(str(path))) as session:
+            yield Client(session, path)
+
+    async def _read(self) -> None:
+        if self.process.stderr is None:
+            raise AssertionError
+        async for line in self.process.stderr:
+            text = line.decode()
+            self.logged.append(json.loads(text) if text.startswith("{") else {"event": text.rstrip("\n")})
+
+
+@asynccontextmanager
+async def daemon(folder: Path, config: str = "dispatcher.toml", environ: Mapping[str, str] | None = None,
+                 ) -> AsyncIterator[Daemon]:
+    """Start a daemon; killed at the end if it still runs."""
+    with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.setblocking(False)     # noqa: FBT003 -- the name of its only argument is a private one
+        heard.bind(f"{place}/notify")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", START, str(folder / config), cwd=folder, stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"NOTIFY_SOCKET": f"{place}/notify", "PYTHONPATH": str(CHECKOUT)} | (environ or {}),
+        )
+        one = Daemon(process, folder, heard)
+        try:
+            yield one
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await one.ended()
