@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -26,7 +26,7 @@ from dispatcher.operations.reload import Reloader, apply_folder, follow_all
 from dispatcher.policy import policy_of
 from dispatcher.store.database import Database, StoreError
 from dispatcher.store.lock import StoreLockedError
-from dispatcher.web.admin import KEPT, build_admin
+from dispatcher.web.admin import build_admin, build_runner
 from dispatcher.web.admin_socket import SocketError, check_folder, identity, listen, remove
 from dispatcher.web.health import Health
 from dispatcher.web.metrics import Metrics
@@ -105,7 +105,7 @@ async def _serve(config_path: Path, works: Works, signals: service.Signals) -> i
     except ValueError as error:
         log.error("not_started", why=f"a sender cannot be: {error}")  # noqa: TRY400 -- the message says what to do
         return WRONG
-    following = asyncio.create_task(follow_all(works, applied))
+    following = asyncio.create_task(_follow(works, applied))
     try:
         async with _admin(office, reloader):
             gc.collect()
@@ -119,13 +119,20 @@ async def _serve(config_path: Path, works: Works, signals: service.Signals) -> i
     return DONE if went_well else FAILED
 
 
+async def _follow(works: Works, applied: Sequence[str]) -> None:
+    """Beside the daemon's work: a long queue must not delay its start."""
+    try:
+        await follow_all(works, applied)
+    except DBAPIError as error:
+        log.error("queue_not_moved", why=str(error.orig), effect="each message is moved when its slot looks at it")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+
+
 @contextlib.asynccontextmanager
 async def _admin(office: Office, reloader: Reloader) -> AsyncIterator[None]:
     """The admin listener: there when everything else is, gone before the store is closed."""
     path = office.works.policy.settings.http.socket
     app = build_admin(office, Health(office.works), Metrics(office, reloader.counted))
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEPT, handle_signals=False,
-                           shutdown_timeout=ANSWERING_TAKES)
+    runner = build_runner(app, ANSWERING_TAKES)
     await runner.setup()
     try:
         opened = listen(path)

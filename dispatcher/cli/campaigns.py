@@ -1,6 +1,5 @@
 """`campaign`: what is said; applied from its folder, looked at, tried on a customer, approved, canceled."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -139,6 +138,8 @@ def cancel(desk: Desk, campaign: IdArgument, *, reason: ReasonOption) -> None:
 
 
 def _data(text: str) -> dict[str, Any]:
+    import json  # noqa: PLC0415 -- --help needs none of it
+
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:

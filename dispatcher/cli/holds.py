@@ -1,6 +1,5 @@
 """`hold` and `resume`: stop within a second, and go on."""
 
-import getpass
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -80,6 +79,8 @@ def titled(held: Mapping[str, Any]) -> str:
 
 def login_name() -> str:
     """Who types: the name behind sudo, where there is one."""
+    import getpass  # noqa: PLC0415 -- --help needs none of it
+
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (OSError, KeyError):

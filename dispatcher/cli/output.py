@@ -4,14 +4,11 @@ On a terminal rich lays tables out and colours them. Anywhere else a table is pl
 wrapped, shortened or framed, and rich is not even imported. What came from outside never controls the terminal.
 """
 
-import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -20,8 +17,9 @@ DONE: Final = 0
 FAILED: Final = 1       # failed, or done in part
 WRONG: Final = 2        # wrong usage, configuration or input
 
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROLS: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"    # compiled when first needed
 _GAP: Final = "  "
+_FOLDED: Final = 14     # columns of a terminal below which no cell is folded
 _STYLES: Final = {
     "healthy": "green", "accepted": "green", "active": "green",
     "slow": "yellow", "waiting": "yellow", "unapproved": "yellow", "in_doubt": "yellow",
@@ -38,22 +36,15 @@ class CliError(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(NamedTuple):
     """A table. Cells are texts or numbers; None is empty."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
 
 
-Block = str | Grid      # what a view is made of: lines and tables
-
-
-class Advance(Protocol):
-    """Tells a progress bar how far the work is."""
-
-    def __call__(self, done: float) -> None:
-        """So much of the total is done."""
+Block = str | Grid                      # what a view is made of: lines and tables
+Advance = Callable[[float], None]       # tells a progress bar how much of the total is done
 
 
 def on_terminal() -> bool:
@@ -63,6 +54,8 @@ def on_terminal() -> bool:
 
 def print_json(document: object) -> None:
     """The one document of a command, on standard output: indented for a person, on one line for a program."""
+    import json  # noqa: PLC0415 -- --help needs none of it
+
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     say(json.dumps(document, ensure_ascii=plain, indent=2 if on_terminal() else None))
 
@@ -70,7 +63,8 @@ def print_json(document: object) -> None:
 def print_blocks(blocks: Iterable[Block]) -> None:
     """A view, on standard output."""
     if on_terminal():
-        console().print(*renderables(blocks), sep="\n")
+        terminal = console()
+        terminal.print(*renderables(blocks, terminal.width), sep="\n", crop=False)
         return
     for block in blocks:
         for line in [clean(block)] if isinstance(block, str) else _columns(block):
@@ -100,7 +94,7 @@ def complain(*lines: str) -> None:
 
 def clean(text: str) -> str:
     """One line that cannot move the cursor, colour the terminal or turn the direction of writing."""
-    return _CONTROLS.sub(lambda found: " " if found[0] in "\t\r\n" else "\ufffd", text)
+    return re.sub(_CONTROLS, lambda found: " " if found[0] in "\t\r\n" else "\ufffd", text)
 
 
 def console(*, errors: bool = False) -> "Console":
@@ -110,8 +104,8 @@ def console(*, errors: bool = False) -> "Console":
     return Console(stderr=errors, markup=False, highlight=False, emoji=False)
 
 
-def renderables(blocks: Iterable[Block]) -> "Iterator[RenderableType]":
-    """A view in the terms of rich."""
+def renderables(blocks: Iterable[Block], width: int) -> "Iterator[RenderableType]":
+    """A view in the terms of rich. A table folds its cells to fit, and rather goes beyond the edge than lose one."""
     from rich import box  # noqa: PLC0415 -- only a terminal needs it
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -121,7 +115,9 @@ def renderables(blocks: Iterable[Block]) -> "Iterator[RenderableType]":
             yield Text(clean(block))
             continue
         numbers = _numeric(block)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        least = sum(min(longest, _FOLDED) + len(_GAP) for longest in _widths(_table(block)))
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold",
+                      width=least if least > width else None)
         for name, number in zip(block.columns, numbers, strict=True):
             table.add_column(name, justify="right" if number else "left", overflow="fold")
         for row in block.rows:
@@ -134,7 +130,7 @@ def renderables(blocks: Iterable[Block]) -> "Iterator[RenderableType]":
 def progress(label: str, total: float | None) -> Iterator[Advance]:
     """A bar on standard error while the block runs; nothing where that is no terminal. No total: it only moves."""
     if not sys.stderr.isatty():
-        yield lambda done: None  # noqa: ARG005 -- nobody looks
+        yield lambda _: None
         return
     from rich.progress import Progress  # noqa: PLC0415 -- only a terminal needs it
 
@@ -150,6 +146,8 @@ def both_times(instant: str | None) -> tuple[str, str]:
 
 def local_time(instant: str) -> str:
     """An RFC 3339 instant as this machine's clocks show it: `2026-03-01 09:00:00 CET`."""
+    from datetime import datetime  # noqa: PLC0415 -- --help needs none of it
+
     return f"{datetime.fromisoformat(instant).astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
@@ -179,6 +177,16 @@ def _cell(value: object) -> str:
     return "" if value is None else clean(str(value))
 
 
+def _table(grid: Grid, empty: str = "") -> list[list[str]]:
+    """Header and rows as texts."""
+    return [list(grid.columns), *([_cell(value) or empty for value in row] for row in grid.rows)]
+
+
+def _widths(table: Sequence[Sequence[str]]) -> list[int]:
+    """How wide each column's widest cell is."""
+    return [max(map(len, column)) for column in zip(*table, strict=True)]
+
+
 def _numeric(grid: Grid) -> list[bool]:
     """Which columns hold only whole numbers, and are set to the right."""
     return [
@@ -189,8 +197,8 @@ def _numeric(grid: Grid) -> list[bool]:
 
 def _columns(grid: Grid) -> Iterator[str]:
     """A table as lines of plain columns, each as wide as its widest cell; an empty one is "-", so that fields count."""
-    table = [list(grid.columns), *([_cell(value) or "-" for value in row] for row in grid.rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    table = _table(grid, "-")
+    widths = _widths(table)
     numbers = _numeric(grid)
     for row in table:
         cells = (

@@ -27,7 +27,7 @@ Take = Callable[[list[dict[str, Any]]], Mapping[str, Any]]      # an operation o
 Fix = Callable[[dict[str, Any]], str]                           # completes a row's values; a reason refuses it
 
 
-@dataclass(slots=True)
+@dataclass
 class Tally:
     """What became of a file's rows."""
 

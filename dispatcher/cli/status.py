@@ -56,9 +56,10 @@ def _watch(desk: Desk) -> None:
     from rich.console import Group  # noqa: PLC0415 -- only a terminal needs it
     from rich.live import Live  # noqa: PLC0415
 
-    with Live(console=console(), auto_refresh=False, screen=True) as live:
+    terminal = console()
+    with Live(console=terminal, auto_refresh=False, screen=True) as live:
         while True:
-            live.update(Group(*renderables(status_view(_look(desk)))), refresh=True)
+            live.update(Group(*renderables(status_view(_look(desk)), terminal.width)), refresh=True)
             time.sleep(EVERY)
 
 

@@ -6,7 +6,6 @@ returns nothing, or FAILED where it was done in part; what it cannot do it raise
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,15 +27,15 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 
 
-@dataclass(slots=True)
 class Desk:
-    """Where one command works."""
+    """Where one command works: its role (the verb, as the store's lock and hints name it), --config and --json."""
 
-    role: str                           # the verb, as the store's lock and hints name it
-    config: str | None = None           # --config
-    json: bool = False                  # --json
-    _place: "Place | None" = None
-    _caller: "Caller | None" = field(default=None, repr=False)
+    def __init__(self, role: str, config: str | None, *, json: bool) -> None:
+        self.role = role
+        self.config = config
+        self.json = json
+        self._place: Place | None = None
+        self._caller: Caller | None = None
 
     @property
     def place(self) -> "Place":
@@ -84,7 +83,8 @@ def verb(app: typer.Typer, name: str, *, json: bool = True) -> Callable[[Verb], 
         @wraps(function)
         def command(**given: Any) -> None:  # noqa: ANN401 -- typer's values
             context = given.pop("context")
-            desk = Desk(_role(context), given.pop("config") or _config_before(context), given.pop("json", False))
+            config = given.pop("config") or _config_before(context)
+            desk = Desk(_role(context), config, json=given.pop("json", False))
             code = _ending(lambda: function(desk, **given), desk)
             if code:
                 raise typer.Exit(code)

@@ -87,7 +87,8 @@ async def judge(works: Works, policy: Policy, candidates: Sequence[Candidate]) -
     judged = Judged()
     async with works.database.transaction() as tx:
         stored = {one.id: one for one in await campaigns.every(tx)}
-        page = await customers.page(tx, "", SAMPLED) if candidates else []
+        fresh = any(one.campaign.id not in stored or stored[one.campaign.id].digest != one.digest for one in candidates)
+        page = await customers.page(tx, "", SAMPLED) if fresh else []
     for candidate in candidates:
         before = stored.get(candidate.campaign.id)
         if before is not None and before.canceled_at is not None:

@@ -51,8 +51,12 @@ class Database:
             raise StoreError(f"the store {path} may not be written by this user: {error.strerror}") from error
         engine = _engine(path)
         try:
+            # People's data: the file is its owner's alone, from its first moment.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             connection = await engine.connect()
             await migrate.to_newest(connection)
+            # Last, as it stays with the file: nothing is done to a database that turns out not to be ours.
+            await (await (await _driver(connection)).execute("PRAGMA journal_mode=WAL")).close()
         except (DBAPIError, migrate.SchemaError, OSError) as error:
             await engine.dispose()
             lock.release()
@@ -69,9 +73,7 @@ class Database:
                     yield self._connection
             except asyncio.CancelledError:
                 # What the driver was told before it still does; this it does after that, and before anything else.
-                driver = (await self._connection.get_raw_connection()).driver_connection
-                if driver is not None:
-                    await asyncio.shield(driver.rollback())
+                await asyncio.shield((await _driver(self._connection)).rollback())
                 raise
 
     async def close(self) -> None:
@@ -82,16 +84,19 @@ class Database:
             self._process_lock.release()
 
 
+async def _driver(connection: AsyncConnection) -> Any:  # noqa: ANN401 -- the driver's own, typed too widely
+    return (await connection.get_raw_connection()).driver_connection
+
+
 def _engine(path: Path) -> AsyncEngine:
-    # People's data: the file is its owner's alone, from its first moment.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=StaticPool)
+    # What is stored is people's data: no error may quote it (promise P12).
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=StaticPool, hide_parameters=True)
 
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 -- the driver's own, untyped
         connection.isolation_level = None   # the driver shall not begin transactions by itself
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000",
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000",
                        "cache_size=-16384", "temp_store=MEMORY", "wal_autocheckpoint=4000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

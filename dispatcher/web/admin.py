@@ -23,6 +23,7 @@ from dispatcher.web.metrics import CONTENT_TYPE, Metrics
 LARGEST: Final = 16 * 1024 * 1024
 PATIENCE: Final = 10.0       # seconds for a request's body to arrive
 KEPT: Final = 15.0           # seconds that an idle connection is kept
+LINGERED: Final = 1.0        # seconds that the rest of a refused body is waited for
 _LARGE: Final = 64 * 1024    # bytes from which a body is read apart from the loop
 _PEER: Final = struct.Struct("3i")
 _STATUS: Final = {"usage": 400, "unknown": 404, "conflict": 409, "failed": 500}
@@ -54,6 +55,12 @@ def build_admin(office: Office, health: Health, metrics: Metrics) -> web.Applica
     app.router.add_get("/readyz", ready)
     app.router.add_get("/metrics", measured)
     return app
+
+
+def build_runner(app: web.Application, stop_within: float) -> web.AppRunner:
+    """What serves the application; at its end requests under way get so many seconds."""
+    return web.AppRunner(app, access_log=None, keepalive_timeout=KEPT, lingering_time=LINGERED, handle_signals=False,
+                         shutdown_timeout=stop_within)
 
 
 @web.middleware

@@ -38,12 +38,12 @@ def test_words_that_cannot_be_sent_are_refused_at_apply(home: House, typed: Typi
 
 
 def test_campaigns_are_listed_and_shown(home: House, typed: Typing) -> None:
+    typed("customers", "import", home.people([ADA]))
     typed("campaign", "apply", home.campaign())
     typed("campaign", "apply", home.campaign("spring"))
     assert [one["id"] for one in typed("campaign", "list", "--json").data["campaigns"]] == ["delay", "spring"]
     assert [line.split()[:4] for line in typed("campaign", "list").out.splitlines()[1:]] == [
         ["delay", "1", "service", "active"], ["spring", "1", "service", "active"]]
-    typed("customers", "import", home.people([ADA]))
     typed("send", "delay")
     shown = typed("campaign", "show", "delay").out
     assert "segments    DE/Hamburg, DE\n" in shown
@@ -57,7 +57,8 @@ def test_a_preview_shows_the_words_and_whether_they_would_be_sent(
 ) -> None:
     folder = home.campaign(more='[sample]\norder = "1"\n')
     file = folder / "campaign.toml"
-    file.write_text(file.read_text().replace("Your delivery may be late, {{ customer.name }}", "Order {{ data.order }}"))
+    words = file.read_text().replace("Your delivery may be late, {{ customer.name }}", "Order {{ data.order }}")
+    file.write_text(words)
     typed("campaign", "apply", folder)
     typed("customers", "import", home.people([ADA]))
     more = () if data is None else ("--data", json.dumps(data))
@@ -74,6 +75,7 @@ def test_a_preview_shows_the_words_and_whether_they_would_be_sent(
 def test_where_approval_is_on_a_campaign_waits_for_somebody(home: House, typed: Typing) -> None:
     text = (home.folder / "dispatcher.toml").read_text()
     home.write("dispatcher.toml", text + "[campaigns]\napproval = true\n")
+    typed("customers", "import", home.people([ADA]))
     applied = typed("campaign", "apply", home.campaign())
     assert applied.errors == ["warning: it waits for approval: dispatcher campaign approve delay --by NAME"]
     assert typed("campaign", "list", "--json").data["campaigns"][0]["state"] == "unapproved"

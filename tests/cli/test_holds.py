@@ -1,7 +1,6 @@
 """Holding and going on."""
 
 import getpass
-from pathlib import Path
 
 import pytest
 from support.command_line import House, Typing
@@ -26,8 +25,8 @@ def test_what_is_named_is_held_until_it_is_resumed(
     typed("campaign", "apply", home.campaign())
     held = typed("hold", *words, "--reason", "wrong price", "--by", "Eve", "--json")
     assert (held.code, held.data["held"]["kind"], held.data["held"]["name"]) == (0, kind, name)
-    assert [(one["kind"], one["name"], one["reason"], one["by"]) for one in typed("status", "--json").data["holds"]] == [
-        (kind, name, "wrong price", "Eve")]
+    (hold,) = typed("status", "--json").data["holds"]
+    assert (hold["kind"], hold["name"], hold["reason"], hold["by"]) == (kind, name, "wrong price", "Eve")
     assert typed("resume", *words).out == f"{kind} {name}".strip() + " goes on\n"
     assert typed("status", "--json").data["holds"] == []
 
@@ -67,7 +66,7 @@ def test_resuming_what_is_not_held_says_what_is(home: House, typed: Typing) -> N
     assert other.errors == ["support/yahoo is not held; held is: lane support/gmail"]
 
 
-def test_whoever_holds_is_the_person_behind_sudo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # noqa: ARG001 -- nothing else may leak in
+def test_whoever_holds_is_the_person_behind_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "eve")
     assert login_name() == "eve"
     monkeypatch.delenv("SUDO_USER")

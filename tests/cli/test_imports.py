@@ -80,7 +80,8 @@ def test_a_fault_cannot_write_to_the_terminal_what_it_likes(home: House, typed: 
 
 def test_activity_of_somebody_unknown_is_a_bad_row(home: House, typed: Typing) -> None:
     typed("customers", "import", home.people([ADA]))
-    home.write("did.csv", "customer,kind,at\nc-1,order,2026-02-28T18:03:00Z\nc-9,order,2026-02-28\nc-1,visit,2026-03-01")
+    did = "c-1,order,2026-02-28T18:03:00Z\nc-9,order,2026-02-28\nc-1,visit,2026-02-28\n"
+    home.write("did.csv", f"customer,kind,at\n{did}")
     ended = typed("activity", "import", "did.csv")
     assert (ended.code, ended.out) == (1, "imported 1: 1 changed; 2 refused\n")
     assert [line.partition(": ")[0] for line in ended.errors] == ["did.csv:3", "did.csv:4"]

@@ -71,8 +71,8 @@ async def test_what_is_no_campaign_is_refused(one: World) -> None:
 @pytest.mark.asyncio
 async def test_the_queue_follows_a_new_order_of_segments(one: World) -> None:
     desk = Desk(one)
-    await desk("customers.import", rows=rows({"id": "h", "email": "h@mail.example", "name": "H", "location": "DE/Hamburg",
-                                              "last_active_at": "2026-03-01"}))
+    await desk("customers.import", rows=rows(person(0, one.now) | {"id": "h", "email": "h@mail.example",
+                                                                   "location": "DE/Hamburg"}))
     await one.send_to(20)
     await desk("send.requests", campaign="delay", rows=rows({"customer": "h"}))
     first = changed(CAMPAIGN, ('segments = ["DE/Berlin", "*"]', 'segments = ["DE/Hamburg", "DE/Berlin"]'))

@@ -10,7 +10,7 @@ from aiohttp import ClientSession, UnixConnector, web
 from support.offices import Desk
 from support.world import World
 
-from dispatcher.web.admin import build_admin
+from dispatcher.web.admin import build_admin, build_runner
 from dispatcher.web.admin_socket import listen
 from dispatcher.web.health import Health
 from dispatcher.web.metrics import Metrics
@@ -45,7 +45,7 @@ async def admin(one: World) -> AsyncIterator[Client]:
     path = one.folder / "admin.sock"
     desk = Desk(one)
     app = build_admin(desk.office, Health(one.works), Metrics(desk.office, desk.reloader.counted))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = build_runner(app, stop_within=1)
     await runner.setup()
     await web.SockSite(runner, listen(path)).start()
     try:

@@ -1,0 +1,441 @@
+"""What every store does: the queue's moves, the ledger, the journal; tallies always equal a real count."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings, strategies as st
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from support.stores import (
+    DAY,
+    HOUR,
+    LANE,
+    MINUTE,
+    NOW,
+    STORES,
+    add,
+    batch,
+    campaign,
+    new,
+    people,
+    slot,
+    states,
+)
+from support.truth import assert_tallies_true, assert_true
+
+from dispatcher.core.model import Message
+from dispatcher.core.retry import Next
+from dispatcher.core.states import IllegalMoveError, State
+from dispatcher.store import journal, ledger, queue, tallies
+from dispatcher.store.database import Database
+from dispatcher.store.journal import Finding
+from dispatcher.store.tables import messages
+from dispatcher.store.tallies import Deltas
+
+
+@pytest_asyncio.fixture(params=sorted(STORES))
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    async with STORES[request.param](tmp_path) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def tx(store: Database) -> AsyncIterator[AsyncConnection]:
+    """A transaction in a store with a campaign; whatever a test did in it, its tallies and ledger are true."""
+    async with store.transaction() as transaction:
+        await campaign(transaction)
+        yield transaction
+        await assert_true(transaction)
+
+
+def finding(message: Message, outcome: str, following: Next, *, reached: bool = True, bad: str = "") -> Finding:
+    return Finding(message, NOW, NOW + 5, outcome, "250", "detail", reached, following, bad)
+
+
+async def write(tx: AsyncConnection, *findings: Finding) -> None:
+    deltas = Deltas()
+    await journal.write(tx, findings, NOW + 10, deltas)
+    await tallies.apply(tx, deltas)
+
+
+# Acceptance
+
+@pytest.mark.asyncio
+async def test_what_was_committed_is_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
+    async with STORES["sqlite"](tmp_path) as store, store.transaction() as tx:
+        await campaign(tx)
+        await add(tx, new("a"), new("b"))
+    async with STORES["sqlite"](tmp_path) as store, store.transaction() as tx:
+        assert await states(tx) == [("queued", ""), ("queued", "")]
+
+
+@pytest.mark.asyncio
+async def test_a_transaction_that_raises_leaves_nothing(store: Database) -> None:
+    async with store.transaction() as tx:
+        await campaign(tx)
+    with pytest.raises(ZeroDivisionError):
+        async with store.transaction() as tx:
+            await add(tx, new("a"))
+            raise ZeroDivisionError
+    async with store.transaction() as tx:
+        assert await states(tx) == []
+        await assert_tallies_true(tx)
+
+
+@pytest.mark.asyncio
+async def test_a_key_is_taken_once_for_each_campaign_for_ever(store: Database) -> None:
+    async with store.transaction() as tx:
+        await campaign(tx)
+        await campaign(tx, "other")
+        await add(tx, new("a", key="k"), new("a", "other", key="k"))
+        assert await queue.digests(tx, "delay", ["k", "unknown"]) == {"k": "d"}
+    with pytest.raises(IntegrityError):
+        async with store.transaction() as tx:
+            await add(tx, new("b", key="k"))
+    async with store.transaction() as tx:
+        assert len(await states(tx)) == 2
+        await assert_tallies_true(tx)
+
+
+@pytest.mark.asyncio
+async def test_a_message_is_skipped_waits_or_is_due_as_acceptance_says(tx: AsyncConnection) -> None:
+    await add(tx, new("a", skipped="inactive", lane=""), new("b", not_before=NOW + 1), new("c", not_before=NOW))
+    assert await states(tx) == [("skipped", "inactive"), ("queued", ""), ("queued", "")]
+    assert {state: count for _, state, _, count in await tallies.totals(tx)} == {"skipped": 1, "waiting": 1, "queued": 1}
+    assert await queue.next_due(tx) == NOW + 1
+
+
+# Order
+
+@pytest.mark.asyncio
+async def test_the_head_of_a_run_comes_first_come_first_and_page_by_page(tx: AsyncConnection) -> None:
+    await campaign(tx, "other")
+    await people(tx, "a", "b")
+    await add(tx, new("a"), new("x", "other"), new("b", lane="support/gmail", key="g"), new("b", priority=0, key="u"),
+              new("b", rank=1, key="r"), new("b", key="n"), new("c", not_before=NOW + 1), new("d"))
+    rows = await queue.head(tx, LANE, ("delay", 2, 0), 0, 2)
+    claimed = [queue.claimed_of(row) for row in rows]
+    assert [(one.message.customer, one.customer.id if one.customer else None) for one in claimed] == [
+        ("a", "a"), ("b", "b")]
+    rest = await queue.head(tx, LANE, ("delay", 2, 0), claimed[-1].message.id, 10)
+    assert [queue.claimed_of(row).message.customer for row in rest] == ["d"]
+    assert queue.claimed_of(rest[0]).customer is None
+
+
+@pytest.mark.asyncio
+async def test_runs_are_told_in_the_order_of_a_batch(tx: AsyncConnection) -> None:
+    await campaign(tx, "another")
+    await add(tx, new("a", rank=1), new("b", rank=0), new("c", priority=0, rank=5), new("d", "another", rank=0),
+              new("e", not_before=NOW + 9), new("f", lane="support/gmail"))
+    runs = await tallies.runs(tx, LANE, "queued")
+    assert [(run.priority, run.rank, run.campaign, run.count) for run in runs] == [
+        (0, 5, "delay", 1), (2, 0, "another", 1), (2, 0, "delay", 1), (2, 1, "delay", 1)]
+    assert await tallies.queued_lanes(tx) == ["support/gmail", LANE]
+
+
+# Moves
+
+@pytest.mark.asyncio
+async def test_a_message_goes_out_and_comes_back(tx: AsyncConnection) -> None:
+    [one] = await batch(tx, await add(tx, new("a")))
+    await queue.begin(tx, [one.id])
+    assert [(message.id, at, begun) for message, at, begun in await queue.sending(tx, 9)] == [(one.id, NOW, 1)]
+    deltas = Deltas()
+    await queue.give_back(tx, [one], 0, deltas)
+    await tallies.apply(tx, deltas)
+    assert await states(tx) == [("queued", "")]
+    [again] = [queue.claimed_of(row).message for row in await queue.head(tx, LANE, ("delay", 2, 0), 0, 9)]
+    assert (again.version, again.released_at) == (1, NOW)       # kept, so that its bytes stay
+
+
+@pytest.mark.asyncio
+async def test_a_later_release_keeps_version_and_instant_of_the_first(tx: AsyncConnection) -> None:
+    [one] = await batch(tx, await add(tx, new("a")))
+    deltas = Deltas()
+    await queue.give_back(tx, [one], 0, deltas)
+    await tallies.apply(tx, deltas)
+    await ledger.reserve(tx, LANE, slot(NOW + HOUR), 1, 100, NOW + HOUR)
+    await queue.take(tx, [one], 7, NOW + HOUR, NOW + HOUR)
+    [(message, at, _)] = await queue.sending(tx, 9)
+    assert (message.version, message.released_at, at) == (1, NOW, NOW + HOUR)
+    await tallies.apply(tx, Deltas({queue.place(one, "queued"): -1, queue.place(one, "sending"): 1}))
+
+
+@pytest.mark.asyncio
+async def test_a_mark_leaves_a_message_alone_that_was_stopped_meanwhile(tx: AsyncConnection) -> None:
+    one, two = await batch(tx, await add(tx, new("a"), new("b")))
+    deltas = Deltas()
+    await queue.skip(tx, [one], "suppressed", NOW, deltas, before=State.SENDING)
+    await tallies.apply(tx, deltas)
+    await queue.begin(tx, [one.id, two.id])
+    begun = await tx.execute(select(messages.c.begun).order_by(messages.c.id))
+    assert [row.begun for row in begun] == [0, 1]
+
+
+@pytest.mark.asyncio
+async def test_what_waits_is_due_when_its_time_has_come_and_not_before(tx: AsyncConnection) -> None:
+    one, _ = await add(tx, new("a"), new("b", not_before=NOW + HOUR))
+    deltas = Deltas()
+    await queue.postpone(tx, [one], NOW + MINUTE, "quiet_hours", deltas)
+    await tallies.apply(tx, deltas)
+    assert await states(tx) == [("queued", "quiet_hours"), ("queued", "")]
+    for now, promoted, left in ((NOW + MINUTE - 1, 0, NOW + MINUTE), (NOW + MINUTE, 1, NOW + HOUR),
+                                (NOW + HOUR, 1, None)):
+        deltas = Deltas()
+        assert await queue.promote(tx, now, 9, deltas) == promoted
+        await tallies.apply(tx, deltas)
+        await assert_tallies_true(tx)
+        assert await queue.next_due(tx) == left
+    assert await states(tx) == [("queued", ""), ("queued", "")]
+
+
+@pytest.mark.asyncio
+async def test_promotion_goes_in_chunks_the_earliest_first(tx: AsyncConnection) -> None:
+    await add(tx, *(new(f"c{number}", not_before=NOW + 10 - number) for number in range(10)))
+    deltas = Deltas()
+    assert await queue.promote(tx, NOW + DAY, 4, deltas) == 4
+    await tallies.apply(tx, deltas)
+    left = await tx.execute(select(messages.c.not_before).where(messages.c.waiting == 1).order_by(messages.c.not_before))
+    assert [row.not_before - NOW for row in left] == [5, 6, 7, 8, 9, 10]
+
+
+@pytest.mark.asyncio
+async def test_what_is_past_its_time_is_found_whether_it_waits_or_is_due(tx: AsyncConnection) -> None:
+    await add(tx, new("a", expires_at=NOW + 5), new("b", expires_at=NOW + 3, not_before=NOW + 2),
+              new("c", expires_at=NOW + 9), new("d"))
+    assert await queue.next_expiry(tx) == NOW + 3
+    found = await queue.expired(tx, NOW + 5, 9)
+    assert [(message.customer, state) for message, state in found] == [("b", "waiting"), ("a", "queued")]
+    deltas = Deltas()
+    for message, state in found:
+        await queue.skip(tx, [message], "expired", NOW, deltas, before=state)
+    await tallies.apply(tx, deltas)
+    assert await states(tx) == [("skipped", "expired"), ("skipped", "expired"), ("queued", ""), ("queued", "")]
+
+
+@pytest.mark.asyncio
+async def test_a_message_moves_to_another_lane_due_or_waiting(tx: AsyncConnection) -> None:
+    one, two = await add(tx, new("a"), new("b", not_before=NOW + 5))
+    deltas = Deltas()
+    await queue.reroute(tx, [(one, "queued", "DE", 1, "support/gmail"), (two, "waiting", "DE", 1, "support/gmail")],
+                        deltas)
+    await tallies.apply(tx, deltas)
+    assert [(run.segment, run.state, run.count) for run in await tallies.runs(tx, "support/gmail", "queued", "waiting")
+            ] == [("DE", "queued", 1), ("DE", "waiting", 1)]
+
+
+@pytest.mark.asyncio
+async def test_queued_messages_are_found_by_campaign_and_by_customer(tx: AsyncConnection) -> None:
+    await campaign(tx, "other")
+    made = await add(tx, new("a"), new("b", not_before=NOW + 5), new("a", "other"), new("c", skipped="inactive"))
+    await batch(tx, await add(tx, new("a", key="out")))
+    assert [(message.id, state) for message, state in await queue.of_campaign(tx, "delay", 0, 9)] == [
+        (made[0].id, "queued"), (made[1].id, "waiting")]
+    assert await queue.of_campaign(tx, "delay", made[1].id, 9) == []
+    assert len(await queue.queued_of(tx, ["a", "b", "c"])) == 3
+    assert [message.campaign for message, _ in await queue.queued_of(tx, ["a"], ["other"])] == ["other"]
+
+
+@pytest.mark.asyncio
+async def test_waiting_messages_are_counted_by_when_they_are_due_to_the_last_of_a_minute(tx: AsyncConnection) -> None:
+    await add(tx, *(new(f"c{number}", not_before=NOW + offset)
+                    for number, offset in enumerate((1, 59_999, 60_000, 61_000))))
+    rows = await queue.waiting_times(tx, MINUTE)
+    assert sorted((row[5] - NOW, row[6]) for row in rows) == [(59_999, 2), (61_000, 2)]
+    assert len(await queue.waiting_times(tx, 1)) == 4
+
+
+# Journal
+
+@pytest.mark.asyncio
+async def test_outcomes_become_states_attempts_and_counts(tx: AsyncConnection) -> None:
+    out = await batch(tx, await add(tx, *(new(f"c{number}") for number in range(7))))
+    await write(
+        tx,
+        finding(out[0], "accepted", Next(State.ACCEPTED)),
+        finding(out[1], "rejected", Next(State.REJECTED), bad="c1@mail.example"),
+        finding(out[2], "deferred", Next(State.QUEUED, NOW + HOUR)),
+        finding(out[3], "deferred", Next(State.QUEUED, NOW + DAY), reached=False),
+        finding(out[4], "in_doubt", Next(State.IN_DOUBT)),
+        finding(out[5], "in_doubt", Next(State.QUEUED, NOW + MINUTE)),
+        finding(out[6], "deferred", Next(State.SKIPPED, reason="expired")),
+    )
+    rows = list(await tx.execute(select(messages).order_by(messages.c.id)))
+    assert [(row.state, row.reason, row.waiting, row.attempts, row.doubts) for row in rows] == [
+        ("accepted", "", 0, 1, 0), ("rejected", "", 0, 1, 0), ("queued", "deferred", 1, 1, 0),
+        ("queued", "deferred", 1, 1, 0), ("in_doubt", "", 0, 1, 1), ("queued", "deferred", 1, 1, 1),
+        ("skipped", "expired", 0, 1, 0)]
+    assert [row.not_before - NOW for row in rows if row.waiting] == [HOUR, DAY, MINUTE]
+    assert [row.finished_at for row in rows] == [NOW + 10, NOW + 10, None, None, NOW + 10, None, NOW + 10]
+    [step] = list(await tx.exec_driver_sql(
+        "SELECT spent, unsent, accepted, deferred, rejected, in_doubt FROM steps"))
+    assert tuple(step) == (7, 1, 1, 3, 1, 2)
+    assert list(await tx.exec_driver_sql("SELECT address, category, reason FROM suppressions")) == [
+        ("c1@mail.example", "*", "bounce")]
+
+
+@pytest.mark.asyncio
+async def test_attempts_are_numbered_through_all_batches(tx: AsyncConnection) -> None:
+    [one] = await batch(tx, await add(tx, new("a")))
+    await write(tx, finding(one, "deferred", Next(State.QUEUED, NOW + 1)))
+    deltas = Deltas()
+    await queue.promote(tx, NOW + 1, 9, deltas)
+    await tallies.apply(tx, deltas)
+    [again] = [queue.claimed_of(row).message for row in await queue.head(tx, LANE, ("delay", 2, 0), 0, 9)]
+    await batch(tx, [again], start=NOW + HOUR, now=NOW + HOUR)
+    second = finding(again, "accepted", Next(State.ACCEPTED))
+    second.slot = NOW + HOUR
+    await write(tx, second)
+    assert list(await tx.exec_driver_sql("SELECT number, outcome, slot FROM attempts ORDER BY number")) == [
+        (1, "deferred", NOW), (2, "accepted", NOW + HOUR)]
+
+
+@pytest.mark.asyncio
+async def test_an_illegal_move_is_an_error_and_leaves_nothing(store: Database) -> None:
+    async with store.transaction() as tx:
+        await campaign(tx)
+        [one] = await batch(tx, await add(tx, new("a")))
+    with pytest.raises(IllegalMoveError):
+        async with store.transaction() as tx:
+            await write(tx, finding(one, "accepted", Next(State.SENDING)))
+    async with store.transaction() as tx:
+        assert await states(tx) == [("sending", "")]
+        await assert_true(tx)
+
+
+# Ledger
+
+@pytest.mark.asyncio
+async def test_a_slot_is_released_once(store: Database) -> None:
+    async with store.transaction() as tx:
+        await ledger.reserve(tx, LANE, slot(NOW), 5, 100, NOW)
+    with pytest.raises(IntegrityError):
+        async with store.transaction() as tx:
+            await ledger.reserve(tx, LANE, slot(NOW), 1, 100, NOW)
+    async with store.transaction() as tx:
+        assert await ledger.slot_taken(tx, LANE, NOW)
+        assert not await ledger.slot_taken(tx, "support/gmail", NOW)
+        assert (await ledger.read(tx, LANE, NOW, NOW + DAY)).spent == 5
+
+
+@pytest.mark.asyncio
+async def test_a_step_is_the_sum_of_its_batches_and_the_steps_behind_come_oldest_first(tx: AsyncConnection) -> None:
+    for day in range(3):
+        step = (NOW + day * DAY, NOW + (day + 1) * DAY)
+        for number in range(day + 1):
+            await ledger.reserve(tx, LANE, slot(step[0] + number * HOUR, step=step), 10, 100 + day, step[0] + number)
+    book = await ledger.read(tx, LANE, NOW + 2 * DAY, NOW + 3 * DAY)
+    assert [(step.start - NOW, step.spent, step.allowance) for step in book.past] == [(0, 10, 100), (DAY, 20, 101)]
+    assert (book.spent, book.last_slot_end) == (30, NOW + 2 * DAY + 2 * HOUR + 5 * MINUTE)
+    assert await ledger.lanes(tx) == [LANE]
+    fresh = await ledger.read(tx, "support/gmail", NOW, NOW + DAY)
+    assert (fresh.past, fresh.spent, fresh.last_slot_end) == ((), 0, 0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("before", "after", "spent"), [
+    (DAY, HOUR, 3),         # the day's batches of its 11th hour only
+    (HOUR, DAY, 12 + 3),    # all hours of the day
+    (HOUR, 6 * HOUR, 6 + 3),    # from the sixth hour on
+])
+async def test_a_changed_step_length_counts_what_the_new_step_has_spent_by_its_slots(
+    tx: AsyncConnection, before: int, after: int, spent: int
+) -> None:
+    midnight = NOW - NOW % DAY
+    for hour in range(12):
+        start = midnight + hour * HOUR
+        step_start = midnight + hour * HOUR // before * before
+        await ledger.reserve(tx, LANE, slot(start, step=(step_start, step_start + before)), 1, 100, start)
+    for extra in range(3):
+        start = midnight + 11 * HOUR + (extra + 1) * 10 * MINUTE
+        step_start = midnight + 11 * HOUR // before * before
+        await ledger.reserve(tx, LANE, slot(start, step=(step_start, step_start + before)), 1, 100, start)
+    now_in = midnight + 11 * HOUR // after * after
+    book = await ledger.read(tx, LANE, now_in, now_in + after)
+    assert book.spent == spent + (1 if after == HOUR else 0)
+
+
+@pytest.mark.asyncio
+async def test_a_changed_timezone_counts_what_the_new_day_has_spent_by_its_slots(tx: AsyncConnection) -> None:
+    midnight = NOW - NOW % DAY
+    for hour in range(20):
+        await ledger.reserve(
+            tx, LANE, slot(midnight + hour * HOUR, step=(midnight, midnight + DAY)), 1, 100, midnight + hour * HOUR)
+    for shift in (-5, 9):    # the day of New York, and of Tokyo, that holds 20 o'clock UTC
+        start = midnight - shift * HOUR
+        start += DAY if start + DAY <= midnight + 20 * HOUR else 0
+        book = await ledger.read(tx, LANE, start, start + DAY)
+        assert book.spent == 20 - max((start - midnight) // HOUR, 0)
+    assert (await ledger.read(tx, LANE, midnight + DAY, midnight + 2 * DAY)).spent == 0
+
+
+@pytest.mark.asyncio
+async def test_outcomes_count_for_the_step_of_their_batch_however_late_they_come(tx: AsyncConnection) -> None:
+    await ledger.reserve(tx, LANE, slot(NOW), 5, 100, NOW)
+    await ledger.reserve(tx, LANE, slot(NOW + DAY, step=(NOW + DAY, NOW + 2 * DAY)), 5, 100, NOW + DAY)
+    await ledger.count(tx, Counter({(LANE, NOW, "unsent"): 2, (LANE, NOW, "accepted"): 3,
+                                    (LANE, NOW + DAY, "accepted"): 1}))
+    assert list(await tx.exec_driver_sql("SELECT unsent, accepted FROM steps ORDER BY step")) == [(2, 3), (0, 1)]
+
+
+# Any order of moves
+
+MOVES = st.lists(st.tuples(st.sampled_from(
+    ["add", "late", "take", "back", "back later", "skip", "stop", "postpone", "promote", "reroute", "accept", "defer"]),
+    st.integers(0, 7)), max_size=40)
+
+
+@pytest.mark.asyncio
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=MOVES)
+async def test_tallies_are_true_after_any_moves(store: Database, moves: list[tuple[str, int]]) -> None:
+    class Undo(Exception):  # noqa: N818 -- the way out of the transaction
+        pass
+
+    with pytest.raises(Undo):
+        async with store.transaction() as tx:
+            await campaign(tx)
+            for number, (move, which) in enumerate(moves):
+                await make(tx, move, which, number)
+                await assert_true(tx)
+            raise Undo
+
+
+async def make(tx: AsyncConnection, move: str, which: int, number: int) -> None:
+    """One move, of one of the messages that can make it, if there is one."""
+    query = select(*queue.MESSAGE_COLUMNS).order_by(messages.c.id)
+    due = [queue.message_of(row) for row in await tx.execute(
+        query.where(messages.c.state == "queued", messages.c.waiting == 0))]
+    out = [queue.message_of(row) for row in await tx.execute(query.where(messages.c.state == "sending"))]
+    some = due if move in {"take", "skip", "postpone", "reroute"} else out
+    one = some[which % len(some)] if some else None
+    deltas = Deltas()
+    match move:
+        case "add" | "late":
+            await add(tx, new(f"c{number}", rank=which, not_before=NOW + which if move == "late" else 0))
+        case "promote":
+            await queue.promote(tx, NOW + which, 3, deltas)
+        case _ if one is None:
+            return
+        case "take":
+            await batch(tx, [one], start=NOW + number * HOUR)
+        case "back" | "back later":
+            await queue.give_back(tx, [one], NOW + which if move == "back later" else 0, deltas)
+        case "skip":
+            await queue.skip(tx, [one], "expired", NOW, deltas)
+        case "stop":
+            await queue.skip(tx, [one], "canceled", NOW, deltas, before=State.SENDING)
+        case "postpone":
+            await queue.postpone(tx, [one], NOW + which, "quiet_hours", deltas)
+        case "reroute":
+            await queue.reroute(tx, [(one, "queued", "DE", which, f"support/{which}")], deltas)
+        case "accept" | "defer":
+            following = Next(State.ACCEPTED) if move == "accept" else Next(State.QUEUED, NOW + which)
+            found = finding(one, "accepted" if move == "accept" else "deferred", following)
+            found.slot = (await tx.execute(select(messages.c.slot).where(messages.c.id == one.id))).scalar_one()
+            await journal.write(tx, [found], NOW, deltas)
+    await tallies.apply(tx, deltas)

@@ -1,0 +1,83 @@
+"""Every store, for the suite that all stores pass, and short ways to put things into one."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dispatcher.core.calendar import Slot
+from dispatcher.core.model import Customer, Message
+from dispatcher.store import campaigns, customers, ledger, queue, tallies
+from dispatcher.store.campaigns import Heading
+from dispatcher.store.database import Database
+from dispatcher.store.queue import NewMessage
+from dispatcher.store.tables import messages
+from dispatcher.store.tallies import Deltas
+
+NOW = 1_772_438_400_000     # 2026-03-02 08:00 UTC
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+LANE = "support/other"
+
+
+@asynccontextmanager
+async def sqlite(folder: Path) -> AsyncIterator[Database]:
+    """SQLite in a file."""
+    database = await Database.open(folder / "store.db", "run")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Database]]] = {"sqlite": sqlite}
+
+
+def new(customer: str, campaign: str = "delay", key: str = "", **fields: Any) -> NewMessage:  # noqa: ANN401 -- its fields
+    """A message that is to be queued."""
+    return NewMessage(**{
+        "campaign": campaign, "key": key or customer, "customer": customer, "digest": "d", "data": "{}", "priority": 2,
+        "expires_at": None, "segment": "*", "lane": LANE} | fields)
+
+
+async def campaign(tx: AsyncConnection, name: str = "delay", **fields: Any) -> None:  # noqa: ANN401 -- of its heading
+    """A campaign without words."""
+    heading = Heading(**{"id": name, "category": "service", "incident": "", "sequence": 0} | fields)
+    await campaigns.apply(tx, heading, "{}", "digest", NOW)
+
+
+async def add(tx: AsyncConnection, *some: NewMessage, now: int = NOW) -> list[Message]:
+    """Queue messages; as they then are."""
+    deltas = Deltas()
+    await queue.add(tx, some, now, deltas)
+    await tallies.apply(tx, deltas)
+    found = [queue.message_of(row) for row in await tx.execute(select(*queue.MESSAGE_COLUMNS).order_by(messages.c.id))]
+    return found[-len(some):]
+
+
+async def people(tx: AsyncConnection, *ids: str, **fields: Any) -> None:  # noqa: ANN401 -- of the customers
+    """Customers with an address each."""
+    await customers.put(tx, [Customer(**{"id": one, "email": f"{one}@mail.example"} | fields) for one in ids], NOW)
+
+
+def slot(start: int, length: int = 5 * MINUTE, step: tuple[int, int] = (NOW, NOW + DAY)) -> Slot:
+    """A slot of a step."""
+    return Slot(step[0], step[1], 0, 1, start, start + length)
+
+
+async def batch(tx: AsyncConnection, taken: Sequence[Message], start: int = NOW, now: int = NOW) -> list[Message]:
+    """Release messages, as the engine does."""
+    deltas = Deltas()
+    await ledger.reserve(tx, taken[0].lane, slot(start), len(taken), 100, now)
+    await queue.take(tx, taken, 1, start, now)
+    for one in taken:
+        deltas.move(queue.place(one, "queued"), queue.place(one, "sending"))
+    await tallies.apply(tx, deltas)
+    return list(taken)
+
+
+async def states(tx: AsyncConnection) -> list[tuple[str, str]]:
+    """(state, reason) of every message, in order."""
+    return [tuple(row) for row in await tx.execute(select(messages.c.state, messages.c.reason).order_by(messages.c.id))]
