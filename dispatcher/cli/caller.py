@@ -7,11 +7,11 @@ Nothing is asked twice on a guess: once a request has left, a connection that br
 
 import http.client
 import json
-import os
 import pwd
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -160,12 +160,12 @@ def _result(status: int, body: bytes) -> dict[str, Any]:
 
 
 def _not_permitted(path: Path, role: str) -> str:
-    """Whose socket it is, as far as one may see that."""
+    return f"the admin socket {path} is for the dispatcher's user alone; {as_owner(path, role)}"
+
+
+def as_owner(path: Path, role: str) -> str:
+    """How to run a command as the user whose file this is, as far as one may see that."""
     for known in (path, *path.parents):
-        try:
-            owner = pwd.getpwuid(os.stat(known).st_uid).pw_name  # noqa: PTH116 -- one call, errors and all
-        except (OSError, KeyError):
-            continue
-        return (f"the admin socket {path} is for the dispatcher's user alone; "
-                f"run as that user: sudo -u {owner} dispatcher {role}")
-    return f"the admin socket {path} is for the dispatcher's user alone; run as that user"
+        with suppress(OSError, KeyError):
+            return f"run as that user: sudo -u {pwd.getpwuid(known.stat().st_uid).pw_name} dispatcher {role}"
+    return "run as that user"

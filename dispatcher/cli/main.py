@@ -74,7 +74,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if words is None:
-        gc.freeze()     # the process ends: to look through all it holds once more would take a fifth of the time of --help
+        gc.freeze()     # the process ends; to look through all that it holds once more takes a fifth of --help
     return code if _flushed(quiet=code != DONE) else code or FAILED
 
 

@@ -1,15 +1,17 @@
 """The store opened by a command itself, for want of a daemon: the same operations, in this process."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from config.model import Settings
 from dispatcher import logs
 from dispatcher.app import open_office
-from dispatcher.cli.caller import OperationFailed
+from dispatcher.cli.caller import OperationFailed, as_owner
 from dispatcher.cli.output import CliError
 from dispatcher.operations.office import Office, OperationError
 from dispatcher.operations.registry import perform
@@ -46,8 +48,16 @@ class OpenOffice:
             runner.run(self._stack.aclose())
 
 
+def _refuse_root(path: Path, role: str) -> None:
+    """Raise CliError where root would make files in somebody else's folder: they would keep the daemon out."""
+    if os.geteuid() == 0 and path.parent.is_dir() and path.parent.stat().st_uid != 0:
+        raise CliError(f"the store {path} belongs to another user, whom files of root would keep out; "
+                       f"{as_owner(path.parent, role)}")
+
+
 def open_store(settings: Settings, role: str) -> OpenOffice | Busy:
     """Open the store for a command; Busy where another process has it, CliError where it cannot be used."""
+    _refuse_root(settings.store.path, role)
     logs.configure("warning")
     runner = asyncio.Runner()
     stack = AsyncExitStack()
@@ -58,5 +68,6 @@ def open_store(settings: Settings, role: str) -> OpenOffice | Busy:
         return Busy(str(error), error.role)
     except StoreError as error:
         runner.close()
-        raise CliError(str(error)) from None
+        hint = f"; {as_owner(settings.store.path, role)}" if isinstance(error.__cause__, PermissionError) else ""
+        raise CliError(f"{error}{hint}") from None
     return OpenOffice(runner, stack, office)

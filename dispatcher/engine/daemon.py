@@ -83,7 +83,11 @@ class Engine:
             await asyncio.gather(*late, return_exceptions=True)
         works.journal.close()
         if self._journal_task is not None:
-            await self._journal_task
+            _, unwritten = await asyncio.wait({self._journal_task}, timeout=within)
+            for task in unwritten:
+                task.cancel()
+                log.error("outcomes_unwritten", why=works.journal.failing, effect="at the next start they are in doubt")
+            await asyncio.gather(*unwritten, return_exceptions=True)
         await works.ways.close()
 
     async def _find_lanes(self) -> None:

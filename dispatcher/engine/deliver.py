@@ -59,8 +59,10 @@ async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
             for prepared in group:
                 await works.clock.sleep_until(prepared.start)
                 await _start(works, sender, prepared)
-    if works.ways.of(sender) is None:
-        await outcomes.give_back(works, works.underway.stop(lambda item: item.ready.route.sender == sender))
+    if any(not item.begun and not item.stopped for item in items):
+        # A reload took the sender away, perhaps only for a moment.
+        mine = frozenset(items)
+        await outcomes.give_back(works, works.underway.stop(lambda item: item in mine))
 
 
 async def _prepare_all(

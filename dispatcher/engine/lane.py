@@ -133,7 +133,7 @@ class LaneLoop:
         return False
 
     def _tell(self, released: Released) -> None:
-        """Others must know what a look at the queue has changed: lanes of what stands there now, the keeper of waits."""
+        """Tell others what a look at the queue has changed: lanes what stands there now, the keeper what waits."""
         if released.moved:
             self._works.changed()
         if released.waits_until < NEVER:

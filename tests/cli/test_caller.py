@@ -157,12 +157,20 @@ def test_a_socket_of_somebody_else_is_explained(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     (home.folder / "admin.sock").touch()
-    os.chown(home.folder / "admin.sock", 1, -1) if os.geteuid() == 0 else None
     monkeypatch.setattr(caller.socket.socket, "connect", refuse)
     ended = typed("messages", "list")
     assert (ended.code, ended.out, len(ended.errors)) == (1, "", 1)
     assert "is for the dispatcher's user alone; run as that user: sudo -u " in ended.err
     assert ended.err.endswith(" dispatcher messages list\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files where they keep others out")
+def test_root_does_not_open_the_store_of_somebody_else(home: House, typed: Typing) -> None:
+    os.chown(home.folder, 1, 1)
+    ended = typed("status")
+    assert (ended.code, ended.out, len(ended.errors)) == (1, "", 1)
+    assert ended.err.endswith("run as that user: sudo -u daemon dispatcher status\n")
+    assert not list(home.folder.glob("dispatcher.db*"))
 
 
 def test_after_close_the_next_call_looks_for_a_daemon_again(home: House, client: Caller) -> None:

@@ -63,7 +63,7 @@ def test_json_has_every_fault_in_one_document(home: House, typed: Typing) -> Non
     assert ended.code == 2
     assert ended.data["faults"] == ended.errors
     assert ended.data | {"faults": []} == {
-        "config": "dispatcher.toml", "campaigns": 0, "faults": [], "warnings": [], "lanes": []}
+        "config": "dispatcher.toml", "campaigns": 1, "faults": [], "warnings": [], "lanes": []}
 
 
 @pytest.mark.parametrize(("source", "code", "words"), [

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -77,7 +78,7 @@ async def test_what_was_committed_is_there_when_the_store_is_opened_again(tmp_pa
 async def test_a_transaction_that_raises_leaves_nothing(store: Database) -> None:
     async with store.transaction() as tx:
         await campaign(tx)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 -- what raises is the end of the transaction
         async with store.transaction() as tx:
             await add(tx, new("a"))
             raise ZeroDivisionError
@@ -105,7 +106,8 @@ async def test_a_key_is_taken_once_for_each_campaign_for_ever(store: Database) -
 async def test_a_message_is_skipped_waits_or_is_due_as_acceptance_says(tx: AsyncConnection) -> None:
     await add(tx, new("a", skipped="inactive", lane=""), new("b", not_before=NOW + 1), new("c", not_before=NOW))
     assert await states(tx) == [("skipped", "inactive"), ("queued", ""), ("queued", "")]
-    assert {state: count for _, state, _, count in await tallies.totals(tx)} == {"skipped": 1, "waiting": 1, "queued": 1}
+    totals = {state: count for _, state, _, count in await tallies.totals(tx)}
+    assert totals == {"skipped": 1, "waiting": 1, "queued": 1}
     assert await queue.next_due(tx) == NOW + 1
 
 
@@ -199,7 +201,8 @@ async def test_promotion_goes_in_chunks_the_earliest_first(tx: AsyncConnection) 
     deltas = Deltas()
     assert await queue.promote(tx, NOW + DAY, 4, deltas) == 4
     await tallies.apply(tx, deltas)
-    left = await tx.execute(select(messages.c.not_before).where(messages.c.waiting == 1).order_by(messages.c.not_before))
+    query = select(messages.c.not_before).where(messages.c.waiting == 1)
+    left = await tx.execute(query.order_by(messages.c.not_before))
     assert [row.not_before - NOW for row in left] == [5, 6, 7, 8, 9, 10]
 
 
@@ -396,7 +399,7 @@ async def test_tallies_are_true_after_any_moves(store: Database, moves: list[tup
     class Undo(Exception):  # noqa: N818 -- the way out of the transaction
         pass
 
-    with pytest.raises(Undo):
+    with pytest.raises(Undo):  # noqa: PT012 -- as above
         async with store.transaction() as tx:
             await campaign(tx)
             for number, (move, which) in enumerate(moves):
@@ -405,7 +408,7 @@ async def test_tallies_are_true_after_any_moves(store: Database, moves: list[tup
             raise Undo
 
 
-async def make(tx: AsyncConnection, move: str, which: int, number: int) -> None:
+async def make(tx: AsyncConnection, move: str, which: int, number: int) -> None:  # noqa: C901 -- a table
     """One move, of one of the messages that can make it, if there is one."""
     query = select(*queue.MESSAGE_COLUMNS).order_by(messages.c.id)
     due = [queue.message_of(row) for row in await tx.execute(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.post import accepted, busy, deferred, in_doubt, rejected, unreachable, wrong_setup
+from support.post import Act, accepted, busy, deferred, in_doubt, rejected, unreachable, wrong_setup
 from support.timetables import at
 from support.world import CAMPAIGN, DAY, HOUR, MINUTE, SETTINGS, changed, world
 
@@ -72,7 +72,7 @@ async def test_a_message_in_doubt_is_sent_again_byte_for_byte(tmp_path: Path) ->
 @pytest.mark.asyncio
 async def test_a_message_in_doubt_goes_to_a_new_address_in_new_words(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=1) as one:
-        one.post.script = lambda _recipient, attempt: in_doubt()
+        one.post.script = lambda _recipient, _attempt: in_doubt()
         await one.send_to(1)
         await one.run_for(MINUTE)
         await one.customers([{"id": "c0", "name": "Ann", "email": "ann@new.example"}])
@@ -107,7 +107,8 @@ async def test_an_unreachable_server_makes_its_lane_wait_and_no_other(tmp_path: 
         await one.run_for(MINUTE)
         assert one.post.recipients.count("c0") == 1                         # one tried, and the rest went back
         assert [name for name in one.post.recipients if name.startswith("c")] == ["c0"]
-        assert (await one.states())["queued"] == 9 + 10 + 10 and (await one.states())["waiting"] == 1
+        found = await one.states()
+        assert (found["queued"], found["waiting"]) == (9 + 10 + 10, 1)
         await one.run_for(9 * MINUTE)
         assert sum(name.startswith("g") for name in one.post.recipients) == 20
         gone = False
@@ -235,7 +236,6 @@ async def test_a_server_that_never_answers_stops_its_own_lane_only(tmp_path: Pat
 @pytest.mark.asyncio
 async def test_an_outcome_with_a_long_detail_is_kept(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=1) as one:
-        from support.post import Act
         one.post.script = lambda _r, _a: Act(Outcome(Result.REJECTED, "550", "x" * 500))
         await one.send_to(1)
         await one.run_for(MINUTE)

@@ -1,4 +1,4 @@
-"""Crashes, restarts, reloads, clocks that are set, a store that fails: no loss, no burst, no step above its allowance."""
+"""Crashes, restarts, reloads, clocks that are set, a store that fails: no loss, no burst, never above an allowance."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ async def spent(one: World) -> list[tuple[int, ...]]:
 @pytest.mark.asyncio
 async def test_a_crash_in_mid_batch_gives_back_what_had_not_begun_and_sends_what_had_again(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=10) as one:
-        one.post.script = lambda _r, attempt: accepted(takes=45_000)
+        one.post.script = lambda _r, _a: accepted(takes=45_000)
         await one.send_to(10)
         await one.run_for(100_000)        # at 0, 30, 60, 90 s: two answered, two on their way
         assert len(one.post.handed) == 4
@@ -260,6 +260,35 @@ async def test_a_sender_that_is_taken_out_of_the_configuration_waits_until_it_is
         await one.run_for(HOUR)
         assert await one.states() == {"accepted": 30}
         assert len(one.post.handed) == 30
+
+
+@pytest.mark.asyncio
+async def test_a_sender_that_is_gone_for_a_moment_leaves_no_message_behind(tmp_path: Path) -> None:
+    async with world(tmp_path, RAMP, now=EIGHT, people=30) as one:
+        await one.send_to(30)
+        await one.run_for(45_000)
+        await one.reload(changed(RAMP, ("[senders.support]", "[senders.helpdesk]")))
+        await one.run_for(40_000)
+        await one.reload(RAMP)
+        await one.run_for(2 * HOUR)
+        assert await one.states() == {"accepted": 30}
+        assert len(one.post.handed) == 30
+
+
+@pytest.mark.asyncio
+async def test_a_drain_ends_in_time_though_the_store_fails(tmp_path: Path) -> None:
+    async with world(tmp_path, RAMP, now=EIGHT, people=10) as one:
+        one.post.script = lambda recipient, _attempt: accepted(takes=20_000 if recipient.startswith("c2@") else 0)
+        await one.send_to(10)
+        await one.run_for(65_000)
+        async with store_fails(one):
+            await one.run_for(20_000)      # one outcome waits to be written, seven messages to be handed over
+            await one.drain()
+        await one.restart()
+        assert await one.states() == {"accepted": 2, "queued": 8}
+        await one.run_for(HOUR)
+        assert await one.states() == {"accepted": 10}
+        assert [len(one.post.copies(f"c{number}@mail.example")) for number in range(4)] == [1, 1, 2, 1]
 
 
 @pytest.mark.asyncio

@@ -7,9 +7,12 @@ from support.post import accepted, deferred
 from support.timetables import at
 from support.world import CAMPAIGN, DAY, HOUR, MINUTE, SETTINGS, World, changed, world
 
+from dispatcher.engine import expand
+
 RAMP = changed(SETTINGS, ('offset = "0s"', 'offset = "0s"\nevery = "5m"\nhours = "00:00-24:00"\nstart = 2880'))
 EIGHT = at("2026-03-02 08:00")
 QUIET = '[quiet]\nhours = "21:00-09:30"\n'
+CAP = '[frequency]\nservice = {{ most = {}, within = "1d" }}\n'
 ORDER = ('segments = ["DE/Berlin", "*"]', 'segments = ["FR", "*", "DE/Berlin"]')
 
 
@@ -36,7 +39,7 @@ async def test_quiet_hours_are_waited_for_in_the_customers_own_timezone(tmp_path
 async def test_a_customer_is_not_reached_more_often_than_the_caps_allow_in_one_batch_and_over_days(
     tmp_path: Path,
 ) -> None:
-    async with world(tmp_path, RAMP + '[frequency]\nservice = { most = 2, within = "1d" }\n', now=EIGHT, people=1) as one:
+    async with world(tmp_path, RAMP + CAP.format(2), now=EIGHT, people=1) as one:
         await one.send(*({"customer": "c0", "key": f"k{number}"} for number in range(4)))
         await one.run_for(HOUR)
         assert [(row.state, row.reason) for row in await one.rows()] == [
@@ -51,7 +54,7 @@ async def test_a_customer_is_not_reached_more_often_than_the_caps_allow_in_one_b
 
 @pytest.mark.asyncio
 async def test_what_is_under_way_counts_for_the_caps(tmp_path: Path) -> None:
-    async with world(tmp_path, RAMP + '[frequency]\nservice = { most = 1, within = "1d" }\n', now=EIGHT, people=1) as one:
+    async with world(tmp_path, RAMP + CAP.format(1), now=EIGHT, people=1) as one:
         one.post.script = lambda _r, _a: accepted(takes=HOUR)
         await one.send({"customer": "c0", "key": "k0"})
         await one.run_for(10 * MINUTE)
@@ -62,7 +65,7 @@ async def test_what_is_under_way_counts_for_the_caps(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_a_message_expires_at_its_time_whether_its_lane_is_held_or_not(tmp_path: Path) -> None:
-    brief = changed(CAMPAIGN, ('segment_by', 'useful_for = "2h"\nsegment_by'))
+    brief = changed(CAMPAIGN, ("segment_by", 'useful_for = "2h"\nsegment_by'))
     async with world(tmp_path, RAMP, now=EIGHT, campaign=brief, people=3) as one:
         await one.hold("everything")
         await one.send_to(2)
@@ -76,7 +79,8 @@ async def test_a_message_expires_at_its_time_whether_its_lane_is_held_or_not(tmp
 
 @pytest.mark.asyncio
 async def test_who_became_inactive_on_the_queue_is_skipped_at_release(tmp_path: Path) -> None:
-    async with world(tmp_path, RAMP + '[audience]\nactive_within = "2d"\nstale_after = "30d"\n', now=EIGHT, people=2) as one:
+    brief = RAMP + '[audience]\nactive_within = "2d"\nstale_after = "30d"\n'
+    async with world(tmp_path, brief, now=EIGHT, people=2) as one:
         await one.hold("everything")
         await one.send_to(2)
         await one.run_for(3 * DAY)
@@ -156,7 +160,7 @@ async def test_a_deferred_message_goes_on_as_it_was_released_though_the_customer
 
 
 @pytest.mark.asyncio
-async def test_a_queue_that_begins_with_thousands_who_will_be_skipped_is_swept_ahead_of_the_slot(tmp_path: Path) -> None:
+async def test_a_queue_that_begins_with_thousands_who_will_be_skipped_loses_no_slot(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT - 4 * MINUTE) as one:
         for first in range(0, 3000, 500):
             await one.people(500, first=first)
@@ -172,7 +176,6 @@ async def test_a_queue_that_begins_with_thousands_who_will_be_skipped_is_swept_a
 
 @pytest.mark.asyncio
 async def test_nothing_of_an_expansion_is_released_before_it_is_complete(tmp_path: Path) -> None:
-    from dispatcher.engine import expand
     async with world(tmp_path, RAMP, now=EIGHT) as one:
         for first in range(0, 1200, 400):
             await one.people(400, first=first)
@@ -194,7 +197,6 @@ async def test_nothing_of_an_expansion_is_released_before_it_is_complete(tmp_pat
 
 @pytest.mark.asyncio
 async def test_a_canceled_expansion_ends_and_its_messages_are_closed(tmp_path: Path) -> None:
-    from dispatcher.engine import expand
     async with world(tmp_path, RAMP, now=EIGHT) as one:
         for first in range(0, 1200, 400):
             await one.people(400, first=first)

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from support.post import accepted
 from support.timetables import at
 from support.world import CAMPAIGN, MINUTE, SETTINGS, World, changed, world
+
+from dispatcher.store import campaigns
 
 BUSY = changed(SETTINGS, ('offset = "0s"', 'offset = "0s"\nevery = "5m"\nhours = "08:00-20:00"\nstart = 8640'))
 SECOND = """
@@ -79,11 +82,9 @@ async def test_a_hold_of_something_else_stops_nothing(one: World, kind: str, nam
 
 @pytest.mark.asyncio
 async def test_a_suppressed_address_gets_nothing_and_all_others_do(one: World) -> None:
-    assert await go_on(one, lambda one: one.suppress("c30@mail.example", "C40@MAIL.example", "c100@mail.example")) == 124
+    assert await go_on(one, lambda one: one.suppress("c30@mail.example", "c100@mail.example")) == 124
     skipped = await one.rows(state="skipped")
-    assert [(row.customer, row.reason) for row in skipped] == [("c30", "suppressed"), ("c100", "suppressed")] or [
-        (row.customer, row.reason) for row in skipped] == [
-        ("c30", "suppressed"), ("c40", "suppressed"), ("c100", "suppressed")]
+    assert [(row.customer, row.reason) for row in skipped] == [("c30", "suppressed"), ("c100", "suppressed")]
     assert "c30" not in one.post.recipients
     assert "c100" not in one.post.recipients
 
@@ -105,11 +106,10 @@ async def test_a_canceled_campaign_ends_at_once_and_for_good(one: World) -> None
 
 @pytest.mark.asyncio
 async def test_a_stop_beats_a_message_that_waits_for_a_free_connection(tmp_path: Path) -> None:
-    from support.post import accepted
     async with world(tmp_path, BUSY, people=60) as one:
         one.post.width = 1
         await one.reload(changed(BUSY, ("support@", "help@")))
-        one.post.script = lambda _recipient, attempt: accepted(takes=2 * MINUTE)
+        one.post.script = lambda _recipient, _attempt: accepted(takes=2 * MINUTE)
         await one.send_to(60)
         await one.run_until(at("2026-03-02 08:01:00"))
         assert len(one.post.handed) == 1
@@ -121,9 +121,8 @@ async def test_a_stop_beats_a_message_that_waits_for_a_free_connection(tmp_path:
 
 @pytest.mark.asyncio
 async def test_what_is_in_flight_when_a_stop_comes_keeps_its_outcome(tmp_path: Path) -> None:
-    from support.post import accepted
     async with world(tmp_path, BUSY, people=60) as one:
-        one.post.script = lambda _recipient, attempt: accepted(takes=30_000)
+        one.post.script = lambda _recipient, _attempt: accepted(takes=30_000)
         await one.send_to(60)
         await one.run_until(at("2026-03-02 08:01:02"))
         await one.cancel()
@@ -134,7 +133,6 @@ async def test_what_is_in_flight_when_a_stop_comes_keeps_its_outcome(tmp_path: P
 
 @pytest.mark.asyncio
 async def test_a_canceled_campaign_is_closed_after_a_crash_in_the_middle_of_it(one: World) -> None:
-    from dispatcher.store import campaigns
     async with one.database.transaction() as tx:
         await campaigns.cancel(tx, "delay", "over", one.now)
     await one.crash()
@@ -145,7 +143,6 @@ async def test_a_canceled_campaign_is_closed_after_a_crash_in_the_middle_of_it(o
 
 @pytest.mark.asyncio
 async def test_a_campaign_that_waits_for_approval_goes_on_once_it_has_it(tmp_path: Path) -> None:
-    from dispatcher.store import campaigns
     async with world(tmp_path, BUSY + "[campaigns]\napproval = true\n", people=3) as one:
         await one.send_to(3)
         await one.run_until(at("2026-03-02 09:00"))
@@ -159,8 +156,8 @@ async def test_a_campaign_that_waits_for_approval_goes_on_once_it_has_it(tmp_pat
 
 @pytest.mark.asyncio
 async def test_an_update_of_an_incident_closes_what_was_not_sent_of_the_one_before(tmp_path: Path) -> None:
-    first = changed(CAMPAIGN, ('segment_by', 'incident = "flood"\nsequence = 1\nsegment_by'))
-    second = changed(CAMPAIGN, ('"delay"', '"later"'), ('segment_by', 'incident = "flood"\nsequence = 2\nsegment_by'))
+    first = changed(CAMPAIGN, ("segment_by", 'incident = "flood"\nsequence = 1\nsegment_by'))
+    second = changed(CAMPAIGN, ('"delay"', '"later"'), ("segment_by", 'incident = "flood"\nsequence = 2\nsegment_by'))
     async with world(tmp_path, BUSY, campaign=first, people=60) as one:
         await one.apply(second)
         await one.send_to(60)

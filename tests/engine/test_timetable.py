@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.post import accepted
 from support.timetables import at
 from support.world import DAY, HOUR, MINUTE, SETTINGS, World, changed, world
 
@@ -112,7 +113,6 @@ async def test_a_server_that_takes_its_time_gets_no_heap(tmp_path: Path) -> None
     async with world(tmp_path, changed(HOURLY, ("start = 10", "start = 40")), people=40) as one:
         one.post.width = 1
         await one.reload(changed(HOURLY, ("start = 10", "start = 40"), ("support@", "support2@")))
-        from support.post import accepted
         one.post.script = lambda _recipient, _attempt: accepted(takes=HOUR)
         await one.send_to(40)
         await one.run_until(at("2026-03-02 12:00"))

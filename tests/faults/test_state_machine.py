@@ -11,13 +11,14 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
-from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import select
+from structlog.testing import capture_logs
 from support.post import Act, accepted, busy, deferred, in_doubt, rejected, unreachable
 from support.timetables import at
 from support.world import CAMPAIGN, DAY, HOUR, MINUTE, World, changed
-from structlog.testing import capture_logs
 
 from dispatcher.core.states import FINAL
 from dispatcher.store.tables import attempts, batches, messages
@@ -259,7 +260,5 @@ def message_of(body: bytes) -> tuple[str, str]:
 
 
 Daemon.TestCase.settings = settings(
-    max_examples=int(__import__("os").environ.get("EX","25")), stateful_step_count=30, deadline=None, derandomize="EX" not in __import__("os").environ,
-    suppress_health_check=list(HealthCheck),
-)
+    max_examples=25, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 TestDaemon = Daemon.TestCase

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from support.offices import Desk, rows
 from support.world import MONDAY, SETTINGS, World, person, world
 
 from dispatcher import service
+
+TABLES = ("meta", "customers", "campaign_versions")
 
 
 @asynccontextmanager
@@ -29,10 +32,19 @@ async def never() -> dict[str, object]:
     raise AssertionError("nobody asked for a reload")
 
 
-async def set_query_only(one: World, word: str) -> None:
-    """From now on the store refuses writes, or takes them again."""
+async def fill_disk(one: World) -> None:
+    """From now on the store refuses to write."""
     async with one.database.transaction() as tx:
-        await tx.exec_driver_sql(f"PRAGMA query_only={word}")
+        for table in TABLES:
+            await tx.exec_driver_sql(f"CREATE TRIGGER full_{table} BEFORE INSERT ON {table} "
+                                     "BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+
+
+async def free_disk(one: World) -> None:
+    """From now on it writes again."""
+    async with one.database.transaction() as tx:
+        for table in TABLES:
+            await tx.exec_driver_sql(f"DROP TRIGGER full_{table}")
 
 
 @pytest.mark.asyncio
@@ -64,9 +76,9 @@ async def test_outcomes_that_cannot_be_written_do_not_keep_it_for_ever(
     async with started(tmp_path) as one:
         within = one.works.policy.settings.service.model_copy(update={"stop_within": 0})
         settings = one.works.policy.settings.model_copy(update={"service": within})
+        one.works.policy = replace(one.works.policy, settings=settings)
         drain = one.engine.drain
         monkeypatch.setattr(one.engine, "drain", stuck)
-        monkeypatch.setattr(type(one.works.policy), "settings", settings, raising=False)
         signals = service.Signals()
         signals.stop.set()
         assert await service.run(one.engine, signals, never) is False
@@ -76,14 +88,14 @@ async def test_outcomes_that_cannot_be_written_do_not_keep_it_for_ever(
 @pytest.mark.asyncio
 async def test_a_store_that_cannot_be_written_refuses_and_recovers_by_itself(tmp_path: Path) -> None:
     async with world(tmp_path) as one, admin(one) as client:
-        await set_query_only(one, "ON")
+        await fill_disk(one)
         status, body = await client.call("customers.import", {"rows": rows(person(0, one.now))})
         assert (status, body["error"]["kind"]) == (500, "failed")
-        assert "readonly" in body["error"]["message"]
+        assert "disk is full" in body["error"]["message"]
         assert (await client.get("/readyz"))[0] == 503
         assert (await client.get("/healthz"))[0] == 200
         assert (await client.call("status"))[0] == 200
-        await set_query_only(one, "OFF")
+        await free_disk(one)
         assert (await client.get("/readyz"))[0] == 200
         assert (await client.call("customers.import", {"rows": rows(person(0, one.now))}))[0] == 200
 
@@ -97,9 +109,9 @@ async def test_a_reload_whose_campaigns_cannot_be_stored_changes_nothing(tmp_pat
         folder = one.folder / "campaigns" / "delay"
         file = folder / "campaign.toml"
         file.write_text(file.read_text().replace("Late", "Very late"))
-        await set_query_only(one, "ON")
+        await fill_disk(one)
         assert (await desk.refused("reload")).kind == "failed"
         assert one.works.policy is before
-        await set_query_only(one, "OFF")
+        await free_disk(one)
         assert (await desk("reload"))["campaigns"] == ["delay (version 2)"]
         assert one.works.policy.settings.ramps["careful"].start == 7

@@ -12,7 +12,8 @@ async def assert_tallies_true(tx: AsyncConnection) -> None:
     """The tallies equal a real count of the messages; none is below nothing."""
     m, t = messages.c, tallies.c
     counted: Counter[tuple[object, ...]] = Counter()
-    for row in await tx.execute(select(m.campaign, m.lane, m.priority, m.rank, m.segment, m.state, m.waiting, m.reason)):
+    columns = (m.campaign, m.lane, m.priority, m.rank, m.segment, m.state, m.waiting, m.reason)
+    for row in await tx.execute(select(*columns)):
         *place, state, waiting, reason = row
         kept = "waiting" if state == "queued" and waiting else state
         counted[(*place, kept, reason if state == "skipped" else "")] += 1
@@ -31,11 +32,12 @@ async def assert_ledger_true(tx: AsyncConnection) -> None:
     for row in found:
         sums[row.lane, row.step] += row.size
         earlier = sum(one.size for one in found if one.lane == row.lane and row.step <= one.slot <= row.slot)
-        assert 0 < row.size
+        assert row.size > 0
         assert earlier <= row.allowance, f"{row.lane}: {earlier} released by {row.slot}, allowed {row.allowance}"
         assert row.slot >= ends.get(row.lane, 0), f"{row.lane}: a slot began before the one before it ended"
         ends[row.lane] = row.slot_ends
-    kept = {(row.lane, row.step): row.spent for row in await tx.execute(select(steps.c.lane, steps.c.step, steps.c.spent))}
+    rows = await tx.execute(select(steps.c.lane, steps.c.step, steps.c.spent))
+    kept = {(row.lane, row.step): row.spent for row in rows}
     assert kept == dict(sums)
     sizes = {(row.lane, row.slot): row.size for row in found}
     tried: Counter[tuple[str, int]] = Counter()

@@ -74,6 +74,7 @@ class World:
         self.clock = VirtualClock(now)
         self.post = Post(self.clock)
         self.path = folder / "store.db"
+        self.real = False         # channels are real, so that hand-overs take real time
         self.crashes = 0
         self.logs: Sequence[Mapping[str, Any]] = ()
         self.troubles: list[Mapping[str, Any]] = []     # of tasks that nobody waited for
@@ -93,7 +94,8 @@ class World:
         """Open the store; nothing runs yet."""
         self.database = await Database.open(self.path, "run")
         self.works = Works(self.database, self.clock, self.policy, Journal(self.database, self.clock))
-        self.works.ways = Ways(self.post.channel)
+        if not self.real:
+            self.works.ways = Ways(self.post.channel)
 
     async def start(self) -> None:
         """Start the engine."""
@@ -148,6 +150,8 @@ class World:
             if line.locked():
                 async with line:    # first come, first served: whoever used the store is through
                     pass
+            elif self.real and self.works.in_flight and not loop._ready:    # type: ignore[attr-defined] # as below
+                await asyncio.wait(set(self.works.in_flight), return_when=asyncio.FIRST_COMPLETED)
             elif not loop._ready:   # type: ignore[attr-defined] # nothing else says that no task can run
                 return
 
@@ -287,9 +291,14 @@ def person(number: int, now: int) -> dict[str, Any]:
 @asynccontextmanager
 async def world(
     folder: Path, settings: str = SETTINGS, *, now: int = MONDAY, campaign: str = CAMPAIGN, people: int = 0,
+    real: bool = False,
 ) -> AsyncIterator[World]:
-    """A world with a campaign, so many customers, and a running daemon; everything is true at its end."""
+    """A world with a campaign, so many customers, and a running daemon; everything is true at its end.
+
+    `real`: channels are those of the settings, not the post's.
+    """
     one = World(folder, settings, now)
+    one.real = real
     with capture_logs() as one.logs:
         await one.open()
         await one.apply(campaign)
