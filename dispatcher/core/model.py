@@ -89,7 +89,7 @@ class Campaign:
     reason: str = ""
     words: Mapping[str, Words] = field(default_factory=dict)   # by channel: "email"
     segment_words: Mapping[str, Mapping[str, Words]] = field(default_factory=dict)   # channel, segment: complete words
-    sample: Mapping[str, Any] = field(default_factory=dict)    # an example of the producer's data, for apply and preview
+    sample: Mapping[str, Any] = field(default_factory=dict)    # an example of the data, for apply and preview
     version: int = 0                                           # given by the store
 
 

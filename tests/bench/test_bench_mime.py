@@ -54,5 +54,5 @@ def test_a_skeleton_is_filled_forty_times_as_fast_as_an_email_message_is_built(g
     rounds = [(seconds(FILLS, lambda: prepared.fill(sent, JO)), seconds(BUILDS, build)) for _ in range(ROUNDS)]
     fill, built = (min(times) for times in zip(*rounds, strict=True))   # the least disturbed round of each
     figures = f"{greeting}: fill {fill * 1e6:.1f} us, EmailMessage {built * 1e6:.0f} us, ratio {built / fill:.0f}"
-    print(figures)  # noqa: T201 -- shown by pytest -rP
+    print(figures)
     assert built / fill >= 40, figures

@@ -66,7 +66,7 @@ def test_windows_line_ends_count_once() -> None:
     assert find_places(DOCUMENT.replace("\n", "\r\n")).lines == find_places(DOCUMENT).lines
 
 
-def every_key(value: Any, key: Key = ()) -> list[Key]:  # noqa: ANN401 -- whatever TOML holds
+def every_key(value: Any, key: Key = ()) -> list[Key]:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [found for name, item in inner for found in ((*key, name), *every_key(item, (*key, name)))]
 
@@ -114,7 +114,7 @@ class Rendering:
     def gap(self) -> None:
         self.text += self.draw(st.sampled_from(["", " ", "\n", ' # note ] } "\n\t']))
 
-    def value(self, tree: Any, key: Key) -> None:  # noqa: ANN401 -- a tree of texts, lists and dicts
+    def value(self, tree: Any, key: Key) -> None:
         if isinstance(tree, str):
             self.text += tree
         elif isinstance(tree, list):

@@ -207,7 +207,7 @@ async def test_a_migration_that_is_cut_short_leaves_nothing(tmp_path: Path, monk
     path = tmp_path / "store.db"
     upgrade = command.upgrade
 
-    def cut_short(*arguments: Any) -> None:  # noqa: ANN401 -- Alembic's own
+    def cut_short(*arguments: Any) -> None:
         upgrade(*arguments)
         raise OSError("the disk is full")
 
@@ -299,7 +299,7 @@ async def test_a_query_of_the_queue_goes_by_its_index_and_sorts_nothing(tmp_path
     async with sqlite(tmp_path) as store:
         asked: list[tuple[str, Any]] = []
 
-        def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:  # noqa: ANN401 -- the driver's own
+        def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
             asked.append((statement, parameters))
 
         async with store.transaction() as tx:

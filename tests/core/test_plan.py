@@ -18,13 +18,13 @@ HOURLY: dict[str, Any] = {"every": "1h", "hours": "08:00-12:00", "timezone": "UT
 SEVEN = at("2026-03-02 07:00")
 
 
-def view(*backlog: Run, lane: str = LANE, **more: Any) -> LaneView:  # noqa: ANN401 -- fields of a view and keys of a ramp
+def view(*backlog: Run, lane: str = LANE, **more: Any) -> LaneView:
     """A lane with four slots of an hour and 8 messages a day, from 08:00 UTC."""
     fields = {name: more.pop(name) for name in list(more) if name in LaneView.__dataclass_fields__}
     return LaneView(lane, ramp(**HOURLY | more), backlog=backlog, **fields)
 
 
-def run(count: int, segment: str = "*", campaign: str = "news", **more: Any) -> Run:  # noqa: ANN401 -- fields of a run
+def run(count: int, segment: str = "*", campaign: str = "news", **more: Any) -> Run:
     return Run(**{"priority": 2, "rank": 0, "segment": segment, "campaign": campaign, "count": count} | more)
 
 

@@ -7,7 +7,8 @@ from dispatcher.core.segments import belongs, covers, field_of, match, segment_o
 
 
 def campaign(by, segments, where=None):
-    return Campaign(id="c", category=Category.SERVICE, senders=("s",), segment_by=by, segments=segments, where=where or {})
+    return Campaign(id="c", category=Category.SERVICE, senders=("s",), segment_by=by, segments=segments,
+                    where=where or {})
 
 
 @pytest.mark.parametrize(("location", "path", "holds"), [

@@ -6,7 +6,7 @@ from dispatcher.core.states import FINAL, MOVES, IllegalMoveError, State, move
 
 
 def test_final_states_are_those_without_a_move():
-    assert FINAL == {State.ACCEPTED, State.REJECTED, State.SKIPPED}
+    assert {State.ACCEPTED, State.REJECTED, State.SKIPPED} == FINAL
 
 
 @pytest.mark.parametrize("state", State)

@@ -201,7 +201,7 @@ async def test_a_message_that_cannot_be_rendered_is_rejected_with_its_reason_and
 @pytest.mark.asyncio
 async def test_a_channel_that_breaks_its_word_leaves_the_message_in_doubt(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=3) as one:
-        def script(recipient: str, attempt: int):  # noqa: ANN202 -- an Act, or an exception
+        def script(recipient: str, attempt: int):
             if recipient.startswith("c1") and attempt == 1:
                 raise ZeroDivisionError
             return accepted()
@@ -220,7 +220,7 @@ async def test_a_server_that_never_answers_stops_its_own_lane_only(tmp_path: Pat
         hanging = {"support@acme.example"}
         act = one.post.act
 
-        def hang(sender, envelope):  # noqa: ANN001, ANN202 -- Post.act, with a server that hangs
+        def hang(sender, envelope):
             one.post.script = lambda _r, _a: accepted(takes=None) if sender in hanging else accepted()
             return act(sender, envelope)
         one.post.act = hang

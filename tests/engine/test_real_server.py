@@ -54,7 +54,7 @@ async def test_a_server_that_closes_after_the_dot_gets_the_same_bytes_again(tmp_
 
 @pytest.mark.asyncio
 async def test_a_mailbox_that_is_none_is_suppressed_and_a_421_slows_the_lane(tmp_path: Path) -> None:
-    def script(step):  # noqa: ANN001, ANN202 -- a Script
+    def script(step):
         if step.phase == "rcpt" and step.recipient.startswith("c3@"):
             return say("550 5.1.1 no such user")
         return say("421 4.7.0 too many") if step.phase == "mail" and len(server.mails) == 5 else None

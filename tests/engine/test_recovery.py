@@ -218,7 +218,7 @@ async def test_while_the_store_fails_nothing_is_sent_and_nothing_is_lost(tmp_pat
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("trouble", [unreachable, wrong_setup])
-async def test_what_goes_back_while_the_store_fails_is_not_forgotten(tmp_path: Path, trouble) -> None:  # noqa: ANN001 -- makes an Act
+async def test_what_goes_back_while_the_store_fails_is_not_forgotten(tmp_path: Path, trouble) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=10) as one:
         answers = iter([trouble()])
         one.post.script = lambda _r, _a: next(answers, accepted())

@@ -14,7 +14,7 @@ NOW = parse_instant("2026-03-01T12:00:00Z")
 MINUTE = 60_000
 
 
-def parse(**values: Any) -> CustomerUpdate:  # noqa: ANN401 -- a row holds anything
+def parse(**values: Any) -> CustomerUpdate:
     return parse_customer({"id": "c1"} | values, NOW)
 
 

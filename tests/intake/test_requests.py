@@ -18,7 +18,7 @@ FULL = {
 }
 
 
-def parse(**values: Any) -> SendRequest:  # noqa: ANN401 -- a request holds anything
+def parse(**values: Any) -> SendRequest:
     return parse_request({"campaign": "news", "customer": "c1"} | values, NOW)
 
 

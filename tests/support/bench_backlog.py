@@ -40,13 +40,13 @@ async def fill(folder, count):
     async with works.database.transaction() as tx:
         await tx.execute(text("DELETE FROM messages"))
         await tx.execute(text(
-            f"{NUMBERS} INSERT INTO customers (id, email, phone, name, locale, timezone, location, plan, engagement,"
+            NUMBERS + " INSERT INTO customers (id, email, phone, name, locale, timezone, location, plan, engagement,"
             " last_product_at, consent, attributes, updated_at) SELECT 'c' || i, 'c' || i || '@mail.example', '',"
             " 'Person ' || i, '', '', 'DE/Berlin', 'wide', '', :now, '[]', '{}', :now FROM n",
         ), {"count": count, "now": now})
         await tx.execute(text(
-            f"{NUMBERS} INSERT INTO messages (campaign, key, customer, digest, data, state, reason, waiting, not_before,"
-            " segment, rank, priority, lane, created_at, attempts, doubts, begun) SELECT 'wide', 'c' || i, 'c' || i,"
+            NUMBERS + " INSERT INTO messages (campaign, key, customer, digest, data, state, reason, waiting,"
+            " not_before, segment, rank, priority, lane, created_at, attempts, doubts, begun) SELECT 'wide', 'c' || i, 'c' || i,"
             " 'd', '{}', 'queued', '', 0, 0, 'DE', 0, 2, 'wide/other', :now, 0, 0, 0 FROM n",
         ), {"count": count, "now": now})
         await tx.execute(text("UPDATE tallies SET count = :count WHERE state = 'queued'"), {"count": count})
@@ -56,7 +56,7 @@ async def fill(folder, count):
 async def run(folder):
     settings = (folder / "dispatcher.toml").read_text()
     with smtp_process() as port:
-        (folder / "dispatcher.toml").write_text(settings.replace("127.0.0.1:25\"", f"127.0.0.1:{port}\""))
+        (folder / "dispatcher.toml").write_text(settings.replace('127.0.0.1:25"', f'127.0.0.1:{port}"'))
         clock = SystemClock()
         database = await Database.open(folder / "store.db", "run")
         policy = policy_of(load_settings(folder / "dispatcher.toml"))

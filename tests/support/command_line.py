@@ -61,7 +61,7 @@ class Ended:
     err: str
 
     @property
-    def data(self) -> Any:  # noqa: ANN401 -- JSON
+    def data(self) -> Any:
         """Its one JSON document."""
         return json.loads(self.out)
 

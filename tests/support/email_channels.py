@@ -19,7 +19,7 @@ def envelope(recipient: str = "ann@customer.example", body: bytes = BODY, *, smt
 
 
 @asynccontextmanager
-async def email_channel(port: int, /, query: str = "", scheme: str = "smtp", **options: Any) -> AsyncIterator[Channel]:  # noqa: ANN401 -- fields of EmailOptions
+async def email_channel(port: int, /, query: str = "", scheme: str = "smtp", **options: Any) -> AsyncIterator[Channel]:
     """A channel to the server on this port of loopback; closed at the end."""
     server = parse_server(f"{scheme}://127.0.0.1:{port}{query}")
     channel = build_email_channel(EmailOptions(**{

@@ -31,7 +31,7 @@ You need not do anything.
 @contextlib.contextmanager
 def smtp_process():
     """The port of an SMTP server that runs beside."""
-    with subprocess.Popen([sys.executable, str(Path(__file__).parent / "bench_smtp.py")],
+    with subprocess.Popen([sys.executable, str(Path(__file__).parent / "bench_smtp.py")],  # noqa: S603 -- our own script
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield int(process.stdout.readline())
@@ -42,8 +42,8 @@ def smtp_process():
 
 def write_project(folder, port, ramps):
     """A configuration with one sender for each ramp (name -> its keys), and a campaign for each sender."""
-    tables = "\n".join(f"[ramps.{name}]\n{keys}\n[senders.{name}]\nfrom = \"Acme <{name}@acme.example>\"\n"
-                       f"server = \"smtp://127.0.0.1:{port}\"\nramp = \"{name}\"" for name, keys in ramps.items())
+    tables = "\n".join(f'[ramps.{name}]\n{keys}\n[senders.{name}]\nfrom = "Acme <{name}@acme.example>"\n'
+                       f'server = "smtp://127.0.0.1:{port}"\nramp = "{name}"' for name, keys in ramps.items())
     (folder / "dispatcher.toml").write_text(f'[store]\nurl = "sqlite:///{folder}/store.db"\n{tables}\n')
     for name in ramps:
         place = folder / "campaigns" / name

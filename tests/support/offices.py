@@ -21,10 +21,10 @@ class Desk:
             self.reloader = Reloader(one.works, engine, self.office, one.folder / "dispatcher.toml")
             self.office.reload = self.reloader.reload
 
-    async def __call__(self, name: str, /, **args: Any) -> dict[str, Any]:  # noqa: ANN401 -- arguments are JSON
+    async def __call__(self, name: str, /, **args: Any) -> dict[str, Any]:
         return await perform(self.office, name, args)
 
-    async def refused(self, name: str, /, **args: Any) -> OperationError:  # noqa: ANN401 -- arguments are JSON
+    async def refused(self, name: str, /, **args: Any) -> OperationError:
         """The refusal of an operation that must be refused."""
         with pytest.raises(OperationError) as refusal:
             await self(name, **args)

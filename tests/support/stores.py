@@ -35,14 +35,14 @@ async def sqlite(folder: Path) -> AsyncIterator[Database]:
 STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Database]]] = {"sqlite": sqlite}
 
 
-def new(customer: str, campaign: str = "delay", key: str = "", **fields: Any) -> NewMessage:  # noqa: ANN401 -- its fields
+def new(customer: str, campaign: str = "delay", key: str = "", **fields: Any) -> NewMessage:
     """A message that is to be queued."""
     return NewMessage(**{
         "campaign": campaign, "key": key or customer, "customer": customer, "digest": "d", "data": "{}", "priority": 2,
         "expires_at": None, "segment": "*", "lane": LANE} | fields)
 
 
-async def campaign(tx: AsyncConnection, name: str = "delay", **fields: Any) -> None:  # noqa: ANN401 -- of its heading
+async def campaign(tx: AsyncConnection, name: str = "delay", **fields: Any) -> None:
     """A campaign without words."""
     heading = Heading(**{"id": name, "category": "service", "incident": "", "sequence": 0} | fields)
     await campaigns.apply(tx, heading, "{}", "digest", NOW)
@@ -57,7 +57,7 @@ async def add(tx: AsyncConnection, *some: NewMessage, now: int = NOW) -> list[Me
     return found[-len(some):]
 
 
-async def people(tx: AsyncConnection, *ids: str, **fields: Any) -> None:  # noqa: ANN401 -- of the customers
+async def people(tx: AsyncConnection, *ids: str, **fields: Any) -> None:
     """Customers with an address each."""
     await customers.put(tx, [Customer(**{"id": one, "email": f"{one}@mail.example"} | fields) for one in ids], NOW)
 

@@ -14,7 +14,7 @@ CAREFUL: dict[str, Any] = {
 }
 
 
-def ramp(**changes: Any) -> Ramp:  # noqa: ANN401 -- the values of a configuration file
+def ramp(**changes: Any) -> Ramp:
     """The careful ramp of the documentation without offset, with changes as ops would write them."""
     keys = CAREFUL | changes
     for key in ("step", "every", "cold_after", "offset"):
