@@ -50,9 +50,10 @@ class OpenOffice:
 
 def _refuse_root(path: Path, role: str) -> None:
     """Raise CliError where root would make files in somebody else's folder: they would keep the daemon out."""
-    if os.geteuid() == 0 and path.parent.is_dir() and path.parent.stat().st_uid != 0:
+    there = path if path.exists() else path.parent
+    if os.geteuid() == 0 and there.exists() and there.stat().st_uid != 0:
         raise CliError(f"the store {path} belongs to another user, whom files of root would keep out; "
-                       f"{as_owner(path.parent, role)}")
+                       f"{as_owner(there, role)}")
 
 
 def open_store(settings: Settings, role: str) -> OpenOffice | Busy:

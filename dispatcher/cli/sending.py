@@ -98,9 +98,18 @@ def _to_audience(desk: Desk, campaign: str) -> int:
     return FAILED
 
 
+def _coming(desk: Desk, campaign: str) -> Mapping[str, Any] | None:
+    """The plan's end for a campaign. What was queued is queued, whether that can be told just now or not."""
+    try:
+        return desk.call("plan", campaign=campaign, most=1)
+    except CliError as error:
+        complain(f"warning: all is queued, but its plan cannot be told: {'; '.join(error.lines)}")
+        return None
+
+
 def _report(desk: Desk, campaign: str, result: Mapping[str, Any]) -> None:
     """What was queued, and what is to come of it: when the last of it leaves, and who hears too late."""
-    plan = desk.call("plan", campaign=campaign, most=1) if result["queued"] else None
+    plan = _coming(desk, campaign) if result["queued"] else None
     if desk.json:
         coming = {"done_at": plan["done_at"], "late": plan["late"]} if plan else {"done_at": None, "late": 0}
         print_json(dict(result) | coming)

@@ -202,11 +202,11 @@ def _whole_size(allowed: int, slot: Slot, spent: int, largest_batch: int, pendin
 def late_size(size: int, slot: Slot, now: int) -> int:
     """The size of a slot that is released at `now`.
 
-    All of it in the slot's first tenth (or 250 ms, where that is longer and still in its first half), later only the
+    All of it in the slot's first tenth (or a second, where that is longer and still in its first half), later only the
     part that the rest of the slot is of all of it: what a slot did not use is not made up for.
     """
     whole, left = slot.end - slot.start, slot.end - now
-    grace = max(whole // 10, min(250, whole // 2))
+    grace = max(whole // 10, min(1_000, whole // 2))
     return size if whole - left <= grace else size * max(left, 0) // whole
 
 

@@ -24,6 +24,8 @@ from dispatcher.store.tallies import Deltas, apply
 
 LINGER: Final = 50
 """Milliseconds that a group waits for company: it bounds both the commits a second and what a crash leaves in doubt."""
+FULL: Final = 200
+"""Outcomes that are enough for a group of their own."""
 CROWD: Final = 2_000
 """Outcomes that may wait for the store before hand-overs wait for them."""
 AGAIN_AFTER: Final = 1_000
@@ -53,6 +55,7 @@ class Journal:
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
+        self._written_at = 0.0   # by the monotonic clock: when outcomes were last written
         self.expect: Callable[[int], None] = lambda _instant: None   # told of messages that will be tried again
         self.failing = ""        # why the store could not be written, while it cannot
 
@@ -79,6 +82,8 @@ class Journal:
             self._work.clear()
             await self._linger()
             await self._write_all()
+            if self._findings:
+                self._work.set()    # they gather a little longer
 
     def close(self) -> None:
         """Let `run` end once all is written."""
@@ -93,9 +98,10 @@ class Journal:
             self._hurry.clear()
 
     async def _write_all(self) -> None:
-        while self._marks or self._findings:
+        while self._marks or self._findings_are_due():
             marks = [self._marks.popleft() for _ in range(len(self._marks))]
-            findings = [self._findings.popleft() for _ in range(min(len(self._findings), CHUNK))]
+            due = min(len(self._findings), CHUNK) if self._findings_are_due() else 0
+            findings = [self._findings.popleft() for _ in range(due)]
             try:
                 await self._write(marks, findings)
             except DBAPIError as error:
@@ -105,6 +111,8 @@ class Journal:
                 await self._clock.pause(AGAIN_AFTER)
                 continue
             self.failing = ""
+            if findings:
+                self._written_at = self._clock.monotonic()
             again = [one.following.not_before for one in findings if one.following.state is State.QUEUED]
             if again:
                 self.expect(min(again))
@@ -113,6 +121,11 @@ class Journal:
                     mark.done.set_result(None)
             if len(self._findings) < CROWD:
                 self._room.set()
+
+    def _findings_are_due(self) -> bool:
+        """Whether outcomes have gathered long enough, so that a mark in a hurry does not break up their group."""
+        waited = (self._clock.monotonic() - self._written_at) * 1000
+        return bool(self._findings) and (self._closing or len(self._findings) >= FULL or waited >= LINGER)
 
     async def _write(self, marks: Sequence[_Marks], findings: Sequence[Finding]) -> None:
         ids = [number for mark in marks for number in mark.ids]

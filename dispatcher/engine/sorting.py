@@ -83,7 +83,8 @@ async def sort_out(tx: AsyncConnection, lane: str, look: Look, view: View) -> So
     result = Sorted()
     runs = [run for run in await tallies.runs(tx, lane, "queued") if view.standing.allows(run.campaign)]
     for _, group in groupby(runs, key=lambda run: (run.priority, run.rank)):
-        readers = [_Reader(lane, run, view) for run in group]
+        # One for each campaign: two of its segments share a rank where it was applied anew in another order.
+        readers = [_Reader(lane, run, view) for run in {run.campaign: run for run in group}.values()]
         while len(result.ready) < look.wanted and result.looked < look.at_most:
             first = await _first(tx, readers, min(PAGE, look.wanted - len(result.ready) + 10))
             if first is None:

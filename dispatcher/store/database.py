@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import StaticPool
 
 from dispatcher.store import migrate
+from dispatcher.store.driver import connect
 from dispatcher.store.lock import StoreLock, acquire
 
 CHUNK = 500
@@ -90,7 +91,9 @@ async def _driver(connection: AsyncConnection) -> Any:  # noqa: ANN401 -- the dr
 
 def _engine(path: Path) -> AsyncEngine:
     # What is stored is people's data: no error may quote it (promise P12).
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=StaticPool, hide_parameters=True)
+    engine = create_async_engine(
+        "sqlite+aiosqlite://", async_creator=lambda: connect(path), poolclass=StaticPool, hide_parameters=True,
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 -- the driver's own, untyped

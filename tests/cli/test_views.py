@@ -71,6 +71,12 @@ def test_a_plan_shows_its_batches_their_sums_and_its_end(capsys: pytest.CaptureF
     ]
 
 
+@pytest.mark.parametrize("until", ["3d", "2199-01-01", "2199-01-01T08:00:00+01:00"])
+def test_a_plan_may_end_at_an_instant_a_date_or_so_far_from_now(until: str, home: House, typed: Typing) -> None:
+    ended = typed("plan", "--until", until)
+    assert (ended.code, ended.out, ended.err) == (0, "nothing is to be sent\n", "")
+
+
 @pytest.mark.parametrize(("change", "lines"), [
     ({"done_at": "2026-03-02T08:00:00Z", "late": 0, "left": 0, "unplaced": [], "blocked": []},
      ["done at 2026-03-02 08:00:00 UTC (2026-03-02T08:00:00Z)"]),

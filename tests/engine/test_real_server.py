@@ -27,8 +27,6 @@ async def test_everyone_gets_one_message_in_the_words_of_his_segment(tmp_path: P
             await one.run_for(HOUR)
             assert await one.states() == {"accepted": 25}
             await one.drain()
-            await one.open()
-            await one.start()
         assert Counter(mail.recipient for mail in server.mails) == Counter(
             f"c{number}@mail.example" for number in range(25))
         for mail in server.mails:
@@ -46,8 +44,6 @@ async def test_a_server_that_closes_after_the_dot_gets_the_same_bytes_again(tmp_
             await one.run_for(HOUR)
             assert [(row.state, row.doubts) for row in await one.rows()] == [("accepted", 1), ("accepted", 0)]
             await one.drain()
-            await one.open()
-            await one.start()
         first, _, again = server.mails
         assert (first.recipient, first.data) == (again.recipient, again.data)
 
@@ -71,5 +67,3 @@ async def test_a_mailbox_that_is_none_is_suppressed_and_a_421_slows_the_lane(tmp
         assert one.works.health_of("support/other").state == "slow"
         assert len(server.mails) == 5
         await one.drain()
-        await one.open()
-        await one.start()

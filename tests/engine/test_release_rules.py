@@ -206,3 +206,34 @@ async def test_a_canceled_expansion_ends_and_its_messages_are_closed(tmp_path: P
         await one.run_for(HOUR)
         assert progress.finished
         assert set(await one.states()) == {"skipped"}
+
+
+@pytest.mark.asyncio
+async def test_segments_that_share_a_rank_after_a_new_order_send_nothing_twice(tmp_path: Path) -> None:
+    async with world(tmp_path, RAMP, now=EIGHT - HOUR, people=3) as one:
+        await one.people(3, first=3, location="FR/Paris")
+        await one.hold("everything")
+        await one.send_to(3)                                  # Berlin, of rank 0 then
+        await one.apply(changed(CAMPAIGN, ORDER))
+        await one.send_to(3, first=3)                         # France, of rank 0 now
+        await one.resume("everything")
+        await one.run_for(2 * HOUR)
+        assert sorted(one.post.recipients) == [f"c{number}" for number in range(6)]
+        assert one.post.recipients[:3] == ["c3", "c4", "c5"]
+
+
+@pytest.mark.asyncio
+async def test_segments_that_share_a_rank_for_good_send_nothing_twice(tmp_path: Path) -> None:
+    async with world(tmp_path, RAMP, now=EIGHT, people=3) as one:
+        await one.people(3, first=3, location="FR/Paris")
+        one.post.script = lambda _r, attempt: deferred() if attempt == 1 else accepted()
+        await one.send_to(3)                                  # Berlin, of rank 0 then: they keep that version
+        await one.run_for(MINUTE)
+        await one.apply(changed(CAMPAIGN, ORDER))
+        await one.hold("everything")
+        await one.send_to(3, first=3)
+        await one.run_for(HOUR)
+        await one.resume("everything")
+        await one.run_for(2 * HOUR)
+        assert await one.states() == {"accepted": 6}
+        assert [len(one.post.copies(f"c{number}@mail.example")) for number in range(6)] == [1] * 6

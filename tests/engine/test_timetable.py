@@ -50,6 +50,21 @@ async def test_what_plan_says_is_what_happens_over_days_of_growth(tmp_path: Path
 
 
 @pytest.mark.asyncio
+async def test_what_plan_says_holds_for_messages_that_wait_and_a_lane_that_is_held_for_a_while(tmp_path: Path) -> None:
+    async with world(tmp_path, changed(HOURLY, ("start = 10", "start = 40")), people=40) as one:
+        await one.send_to(5)
+        await one.send(*({"customer": f"c{number}", "not_before": f"2026-03-02T{10 + number % 3}:{number}:00Z"}
+                         for number in range(10, 40)))
+        await one.hold("lane", "support/other", until=at("2026-03-02 10:12:30"))
+        said = await one.plan()
+        await one.run_until(at("2026-03-05 00:00"))
+        async with one.database.transaction() as tx:
+            rows = list(await tx.exec_driver_sql("SELECT released_at, size FROM batches ORDER BY slot"))
+        assert [(batch.at, batch.size) for batch in said.batches] == rows
+        assert said.done_at == one.post.handed[-1].at
+
+
+@pytest.mark.asyncio
 async def test_the_allowance_grows_by_a_fifth_a_day(tmp_path: Path) -> None:
     async with world(tmp_path, HOURLY, people=80) as one:
         await one.send_to(80)

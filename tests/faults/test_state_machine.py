@@ -93,6 +93,8 @@ class Daemon(RuleBasedStateMachine):
             await self.world.people(CUSTOMERS // 2, first=CUSTOMERS // 2, location="FR")
             await self.world.start()
         self.run(go())
+        for key in range(2):
+            self.enqueue("delay", list(range(CUSTOMERS)), key, None, None)
 
     @rule(campaign=st.sampled_from(CAMPAIGNS), customers=st.lists(st.integers(0, CUSTOMERS), min_size=1, max_size=15),
           key=st.integers(0, 3), later=st.sampled_from([None, "2026-03-02T09:00:00Z"]),
@@ -132,6 +134,13 @@ class Daemon(RuleBasedStateMachine):
     def reload(self, configuration: dict[str, object]) -> None:
         self.run(self.world.reload(CONFIGURATION.format(**configuration)))
 
+    @rule(start=st.integers(4, 20))
+    def brake(self, start: int) -> None:
+        """A rate far below what the step may have spent."""
+        self.run(self.world.reload(CONFIGURATION.format(
+            timezone="UTC", start=start, ceiling=start, every="15m", step="1h")))
+        self.run(self.world.run_for(20 * MINUTE))
+
     @rule(by=st.sampled_from([-DAY, -HOUR, -MINUTE, MINUTE, HOUR, DAY]))
     def clock_jumps(self, by: int) -> None:
         self.world.clock.jump(self.world.now + by)
@@ -141,12 +150,14 @@ class Daemon(RuleBasedStateMachine):
     def suppress(self, number: int) -> None:
         self.run(self.world.suppress(f"c{number}@mail.example"))
         self.cover(f"c{number}@mail.example")
+        self.run(self.world.run_for(5 * MINUTE))
 
     @rule(kind=st.sampled_from(["everything", "sender", "lane", "category"]))
     def hold(self, kind: str) -> None:
         name = {"everything": "", "sender": "support", "lane": "support/other", "category": "service"}[kind]
         self.run(self.world.hold(kind, name))
         self.cover("everything")
+        self.run(self.world.run_for(5 * MINUTE))
 
     @precondition(lambda self: "everything" in self.covered)
     @rule()
@@ -160,6 +171,11 @@ class Daemon(RuleBasedStateMachine):
     def customer_changes(self, number: int, place: str) -> None:
         row = {"id": f"c{number}", "location": place, "name": place, "last_active_at": "2026-03-02"}
         self.run(self.world.customers([row]))
+
+    @rule(order=st.permutations(["DE/Berlin", "FR", "*"]))
+    def another_order(self, order: list[str]) -> None:
+        segments = ", ".join(f'"{name}"' for name in order)
+        self.run(self.world.apply(changed(CAMPAIGN, ('"DE/Berlin", "*"', segments), ("{{ segment }}.", MARK))))
 
     @rule()
     def other_is_canceled(self) -> None:

@@ -30,7 +30,17 @@ from dispatcher.store.database import Database
 RAMP = ('start = 86_400_000\nceiling = 90_000_000\nevery = "200ms"\nhours = "00:00-24:00"\nlargest_batch = 200\n'
         'offset = "0s"')
 SLOTS = 15
-NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)"
+CUSTOMERS = """
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
+INSERT INTO customers (id, email, phone, name, locale, timezone, location, plan, engagement, last_product_at, consent,
+                       attributes, updated_at)
+SELECT 'c' || i, 'c' || i || '@mail.example', '', 'Person ' || i, '', '', 'DE/Berlin', 'wide', '', :now, '[]', '{}',
+       :now FROM n"""
+MESSAGES = """
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
+INSERT INTO messages (campaign, key, customer, digest, data, state, reason, waiting, not_before, segment, rank,
+                      priority, lane, created_at, attempts, doubts, begun)
+SELECT 'wide', 'c' || i, 'c' || i, 'd', '{}', 'queued', '', 0, 0, 'DE', 0, 2, 'wide/other', :now, 0, 0, 0 FROM n"""
 
 
 async def fill(folder, count):
@@ -39,16 +49,8 @@ async def fill(folder, count):
     now = works.clock.now()
     async with works.database.transaction() as tx:
         await tx.execute(text("DELETE FROM messages"))
-        await tx.execute(text(
-            NUMBERS + " INSERT INTO customers (id, email, phone, name, locale, timezone, location, plan, engagement,"
-            " last_product_at, consent, attributes, updated_at) SELECT 'c' || i, 'c' || i || '@mail.example', '',"
-            " 'Person ' || i, '', '', 'DE/Berlin', 'wide', '', :now, '[]', '{}', :now FROM n",
-        ), {"count": count, "now": now})
-        await tx.execute(text(
-            NUMBERS + " INSERT INTO messages (campaign, key, customer, digest, data, state, reason, waiting,"
-            " not_before, segment, rank, priority, lane, created_at, attempts, doubts, begun) SELECT 'wide', 'c' || i, 'c' || i,"
-            " 'd', '{}', 'queued', '', 0, 0, 'DE', 0, 2, 'wide/other', :now, 0, 0, 0 FROM n",
-        ), {"count": count, "now": now})
+        await tx.execute(text(CUSTOMERS), {"count": count, "now": now})
+        await tx.execute(text(MESSAGES), {"count": count, "now": now})
         await tx.execute(text("UPDATE tallies SET count = :count WHERE state = 'queued'"), {"count": count})
     await works.database.close()
 

@@ -74,6 +74,7 @@ class World:
         self.clock = VirtualClock(now)
         self.post = Post(self.clock)
         self.path = folder / "store.db"
+        self.running = False
         self.real = False         # channels are real, so that hand-overs take real time
         self.crashes = 0
         self.logs: Sequence[Mapping[str, Any]] = ()
@@ -101,6 +102,7 @@ class World:
         """Start the engine."""
         asyncio.get_running_loop().set_exception_handler(lambda _, context: self.troubles.append(context))
         self.engine = Engine(self.works)
+        self.running = True
         await self.engine.start()
         await self.settle()
 
@@ -129,6 +131,7 @@ class World:
         await self.start()
 
     async def _ended(self) -> None:
+        self.running = False
         if not self.engine.failed.done():
             self.engine.failed.cancel()
         await self.database.close()
@@ -174,7 +177,7 @@ class World:
 
     def check(self) -> None:
         """No loop of the engine has ended, no task has failed unheard."""
-        if self.engine.failed.done():
+        if self.engine.failed.done() and not self.engine.failed.cancelled():
             self.engine.failed.result()
         assert not self.troubles, self.troubles
 
@@ -306,10 +309,12 @@ async def world(
         await one.start()
         try:
             yield one
-            one.check()
-            await one.states()
+            if one.running:
+                one.check()
+                await one.states()
         finally:
-            await one.crash()
+            if one.running:
+                await one.crash()
 
 
 def changed(settings: str, *replacements: tuple[str, str]) -> str:
