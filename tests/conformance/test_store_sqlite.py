@@ -312,3 +312,34 @@ async def test_a_query_of_the_queue_goes_by_its_index_and_sorts_nothing(tmp_path
         assert any(index in line for line in plan), plan
         assert not [line for line in plan if "messages" in line and line.startswith("SCAN") and index not in line], plan
         assert not [line for line in plan if "TEMP B-TREE" in line], plan
+
+
+# Cancellation
+
+SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT count(*) FROM n"
+
+
+@pytest.mark.asyncio
+async def test_a_task_that_is_cancelled_while_its_statement_runs_leaves_a_usable_store(tmp_path: Path) -> None:
+    async with sqlite(tmp_path) as store:
+        running = asyncio.Event()
+        connections: list[object] = []     # beside the one that there is
+        event.listen(store._engine.sync_engine, "connect", lambda one, _: connections.append(one))
+
+        async def ask() -> None:
+            async with store.transaction() as tx:
+                await campaign(tx)
+                running.set()
+                await tx.exec_driver_sql(SLOW)
+
+        for _ in range(3):
+            running.clear()
+            task = asyncio.create_task(ask())
+            await running.wait()
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            async with store.transaction() as tx:
+                assert (await tx.exec_driver_sql("SELECT count(*) FROM campaigns")).scalar() == 0
+        assert connections == []

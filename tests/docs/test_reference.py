@@ -17,6 +17,7 @@ from config.resolve import resolve_ramp
 from config.units import DAY
 from dispatcher.core.model import Category, SkipReason
 from dispatcher.core.ramp import PastStep, allowance
+from dispatcher.web.metrics import METRICS
 
 DOCS = CHECKOUT / "docs"
 
@@ -103,3 +104,19 @@ def test_the_configuration_page_has_every_key_with_its_default(name: str) -> Non
     if name == "campaigns":
         real["directory"] = '`"campaigns"`'     # made absolute when read
     assert documented()[name] == real
+
+
+def test_the_operating_page_has_every_metric() -> None:
+    shown = table(DOCS / "operating.md", "metric")
+    assert shown == [
+        [f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.meaning] for one in METRICS
+    ]
+
+
+def test_every_promise_of_the_readme_names_tests_that_exist() -> None:
+    rows = table(CHECKOUT / "README.md", "promise")
+    assert len(rows) == 14
+    for _, tested in rows:
+        named = re.findall(r"`(tests/[\w/.]+)`", tested)
+        assert named
+        assert all((CHECKOUT / name).exists() for name in named)
