@@ -21,7 +21,7 @@ from config.ramps import Ramp
 from config.units import DAY
 from dispatcher.core.calendar import Slot, coming_slot, next_slot, step_at
 from dispatcher.core.lane_health import HEALTHY, LaneHealth, rested
-from dispatcher.core.ramp import Limit, PastStep, Size, allowance, look_on, release_size
+from dispatcher.core.ramp import Limit, PastStep, Size, allowance, look_on, release_size, start_time
 
 HORIZON: Final = 400 * DAY         # how far a plan looks where nobody says how far
 
@@ -78,7 +78,7 @@ class PlannedBatch:
     @property
     def last_at(self) -> int:
         """The planned start of its last message."""
-        return self.at + (self.until - self.at) * (self.size - 1) // self.size
+        return start_time(self.at, self.until, self.size, self.size - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ _REMEMBERED: Final = 7             # sending steps that the guard looks at
 _REST: Final = 3                   # sending steps without growth after an unhealthy one
 _SHRINK: Final = Fraction(3, 4)
 _FILLED: Final = Fraction(9, 10)
+LEAD: Final = 200
+"""Milliseconds after its release at which a batch's first message starts, where its gaps allow for so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,5 +231,15 @@ def look_on(ramp: Ramp, allowed: int, slot: Slot, spent: int) -> int:
 def start_times(slot: Slot, size: int, now: int) -> list[int]:
     """The instants at which the messages of a batch start, evenly over what remains of the slot at `now`."""
     begin = max(slot.start, now)
-    remaining = max(slot.end - begin, 0)
-    return [begin + remaining * number // size for number in range(size)]
+    return [start_time(begin, slot.end, size, number) for number in range(size)]
+
+
+def start_time(begin: int, end: int, size: int, number: int) -> int:
+    """The start of message `number`, from 0, of the `size` that leave evenly over [begin, end).
+
+    The first leaves LEAD after the beginning, or half a gap where that is shorter: time to put it into words and to
+    mark it, so that it is as punctual as the others. One planned for the very start of a step would now and then be
+    counted for the step before by a server whose clock is a little behind.
+    """
+    remaining = max(end - begin, 0)
+    return begin + min(LEAD, remaining // (2 * size)) + remaining * number // size

@@ -10,7 +10,7 @@ from config.ramps import Ramp
 from config.units import DAY
 from dispatcher.core.calendar import Slot, next_slot
 from dispatcher.core.plan import Hold, LaneView, Plan, PlannedBatch, Run, Unplaced, plan
-from dispatcher.core.ramp import Limit
+from dispatcher.core.ramp import LEAD, Limit
 from dispatcher.core.times import format_instant, local_date
 
 LANE = "support/gmail"
@@ -45,7 +45,7 @@ def test_a_plan_is_a_timetable_that_grows_with_the_ramp() -> None:
         ("03-03T08:00", 2, "allowance"), ("03-03T09:00", 2, "allowance"),
         ("03-03T10:00", 2, "allowance"), ("03-03T11:00", 1, "backlog"),
     ]
-    assert (found.done_at, found.late, found.left) == (at("2026-03-03 11:00"), 0, 0)
+    assert (found.done_at, found.late, found.left) == (at("2026-03-03 11:00") + LEAD, 0, 0)
     assert by_day(plan([view(run(100))], SEVEN)) == [8, 9, 10, 12, 14, 16, 19, 12]
 
 
@@ -57,7 +57,7 @@ def test_a_batch_names_its_slot_and_what_is_in_it() -> None:
 
 
 def test_the_end_is_the_start_of_the_very_last_message() -> None:
-    assert plan([view(run(2))], SEVEN).done_at == at("2026-03-02 08:30")
+    assert plan([view(run(2))], SEVEN).done_at == at("2026-03-02 08:30") + LEAD
 
 
 def test_nothing_to_send_is_an_empty_plan() -> None:
@@ -77,7 +77,7 @@ def test_batches_of_all_lanes_come_by_time_then_lane() -> None:
     assert [(format_instant(one.at)[11:16], one.lane) for one in found.batches] == [
         ("08:00", "a/a"), ("08:00", "b/b"), ("08:10", "c/c"), ("09:00", "a/a"), ("09:00", "b/b"),
     ]
-    assert found.done_at == at("2026-03-02 09:00")
+    assert found.done_at == at("2026-03-02 09:00") + LEAD
 
 
 def test_a_plan_asked_for_within_a_step_goes_on_from_what_is_spent() -> None:
@@ -96,7 +96,7 @@ def test_a_slot_under_way_is_planned_with_its_rest_and_not_at_all_when_too_littl
         ("03-02T08:30", 1, "late"), ("03-02T09:00", 2, "allowance"),
     ]
     assert table(plan([view(run(9))], at("2026-03-02 08:45")))[0] == ("03-02T09:00", 2, "allowance")
-    assert plan([view(run(9))], at("2026-03-02 08:30")).batches[0].last_at == at("2026-03-02 08:30")
+    assert plan([view(run(9))], at("2026-03-02 08:30")).batches[0].last_at == at("2026-03-02 08:30") + LEAD
 
 
 def test_the_running_step_decides_how_the_lane_goes_on() -> None:
@@ -146,7 +146,7 @@ def test_who_would_hear_too_late_is_counted_and_not_sent() -> None:
     found = plan([view(*backlog)], SEVEN)
     assert [dict(one.segments) for one in found.batches] == [{"a": 2}, {"a": 1, "b": 1}, {"d": 1}]
     assert (found.late, found.late_campaigns, found.left) == (4, {"delay": 2, "never": 2}, 0)
-    assert found.done_at == at("2026-03-02 10:00")
+    assert found.done_at == at("2026-03-02 10:00") + LEAD
 
 
 def test_who_expires_while_waiting_is_late_too() -> None:

@@ -8,6 +8,8 @@ from support.post import accepted
 from support.timetables import at
 from support.world import DAY, HOUR, MINUTE, SETTINGS, World, changed, world
 
+from dispatcher.core.ramp import LEAD
+
 RAMP = changed(SETTINGS, ('offset = "0s"', 'offset = "0s"\nevery = "5m"\nhours = "00:00-24:00"\nstart = 2880'))
 EIGHT = at("2026-03-02 08:00")
 
@@ -41,7 +43,7 @@ async def test_a_crash_in_mid_batch_gives_back_what_had_not_begun_and_sends_what
 async def test_a_restart_in_a_slot_that_was_released_waits_for_the_next(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=30) as one:
         await one.send_to(30)
-        await one.run_for(MINUTE)
+        await one.run_for(MINUTE + LEAD)
         for _ in range(5):
             await one.crash()
             await one.restart()
@@ -181,7 +183,7 @@ async def test_a_clock_put_forward_a_day_brings_no_burst(tmp_path: Path) -> None
 async def test_a_clock_put_back_does_not_keep_outcomes_from_the_store(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=1) as one:
         await one.send_to(1)
-        await one.settle()
+        await one.run_for(LEAD)
         assert (await one.states()) == {"sending": 1}     # the journal lets outcomes gather for a moment
         one.clock.jump(one.now - DAY)
         await one.run_for(1000)

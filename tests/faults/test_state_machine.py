@@ -2,6 +2,14 @@
 
 The real engine over the real store, on a virtual clock, with a provider that does as chance says. Hypothesis chooses
 what happens; after every step what must always hold is counted anew, from the store and from what the provider saw.
+
+Bugs that were planted to see whether the harness bites, one at a time, and what caught them. Here: a batch that is not
+reserved in the ledger; a budget that does not know what the step has spent; what had begun at a crash taken as not
+handed over; a stop that does not reach what is released; another attempt in the words of today; a released slot
+released again after a restart; moves that forget the tallies; a hold that the release does not look at; a doubt that
+is not counted. In test_every_commit.py: hand-overs that begin before their mark is durable; a deferred message that
+nobody looks at in time. In tests/engine: a customer who changes while a message of his is out; lanes that are not
+told of messages that moved to them; a late slot of full size; two readers of one run, which send twice.
 """
 
 import asyncio
