@@ -1,9 +1,10 @@
 """The life of a message, as a table: every legal move stands here, and nowhere else.
 
     queued -> sending -> accepted | rejected | in_doubt
-    queued -> skipped
+    queued -> skipped | in_doubt
 
-A deferred message is queued again. accepted, rejected and skipped are final (promise P8). A message that was
+A deferred message is queued again. One that was perhaps sent, waited for its next attempt and will have none ends in
+doubt rather than being called skipped. accepted, rejected and skipped are final (promise P8). A message that was
 released but surely never handed over goes back to the queue, or is skipped where a person stopped it meanwhile.
 """
 
@@ -23,7 +24,7 @@ class State(StrEnum):
 
 
 MOVES: Final = {
-    State.QUEUED: frozenset({State.SENDING, State.SKIPPED}),
+    State.QUEUED: frozenset({State.SENDING, State.SKIPPED, State.IN_DOUBT}),
     State.SENDING: frozenset({State.ACCEPTED, State.REJECTED, State.IN_DOUBT, State.QUEUED, State.SKIPPED}),
     State.IN_DOUBT: frozenset({State.ACCEPTED, State.REJECTED, State.QUEUED}),  # a person has looked
     State.ACCEPTED: frozenset[State](),

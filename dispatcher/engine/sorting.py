@@ -215,9 +215,10 @@ def _verdict(
     look: _Look, customer: Customer | None, way: Route, reached: Counter[tuple[str, str]], view: View
 ) -> Verdict:
     message, campaign = look.claimed.message, look.campaign
-    contacts: Sequence[int] = look.page.contacts.get(message.customer, ())
+    # A copy of what was perhaps sent is no further contact; the cap was asked at its first release.
+    contacts: Sequence[int] = look.page.contacts.get(message.customer, ()) if not message.doubts else ()
     just_now = reached.get((message.customer, campaign.category), 0)
-    if just_now:
+    if just_now and not message.doubts:
         contacts = [*contacts, *[view.now] * just_now]
     # Active is who is active now, also where the words still go to the customer as he was.
     latest = look.claimed.customer

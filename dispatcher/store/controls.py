@@ -117,7 +117,7 @@ async def contacts(
         .join(campaigns, campaigns.c.id == messages.c.campaign)
         .where(
             among(messages.c.customer, customers), campaigns.c.category == category, instant > since,
-            messages.c.state.in_([State.SENDING, State.ACCEPTED, State.IN_DOUBT]),
+            or_(messages.c.state.in_([State.SENDING, State.ACCEPTED, State.IN_DOUBT]), messages.c.doubts > 0),
         )
     )
     found: defaultdict[str, list[int]] = defaultdict(list)

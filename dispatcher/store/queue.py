@@ -140,15 +140,22 @@ async def take(tx: AsyncConnection, taken: Sequence[Message], version: int, slot
 async def skip(
     tx: AsyncConnection, closed: Sequence[Message], reason: str, now: int, deltas: Deltas, *, before: str = State.QUEUED
 ) -> None:
-    """Close messages for one reason. `before` is their state now: queued, waiting, or sending but not handed over."""
-    move(State.SENDING if before == State.SENDING else State.QUEUED, State.SKIPPED)
-    await tx.execute(
-        update(messages).where(among(m.id, (one.id for one in closed))).values(
-            state=State.SKIPPED, reason=reason, waiting=0, begun=0, finished_at=now
+    """Close messages for one reason. `before` is their state now: queued, waiting, or sending but not handed over.
+
+    One that was perhaps sent before is not called skipped: it stays in doubt, with the reason why it ends so.
+    """
+    for state in (State.SKIPPED, State.IN_DOUBT):
+        some = [one for one in closed if (one.doubts > 0) == (state is State.IN_DOUBT)]
+        if not some:
+            continue
+        await tx.execute(
+            update(messages).where(among(m.id, (one.id for one in some))).values(
+                state=move(State.SENDING if before == State.SENDING else State.QUEUED, state), reason=reason, waiting=0,
+                begun=0, finished_at=now,
+            )
         )
-    )
-    for one in closed:
-        deltas.move(place(one, before), place(one, State.SKIPPED, reason))
+        for one in some:
+            deltas.move(place(one, before), place(one, state, reason if state is State.SKIPPED else ""))
 
 
 async def postpone(

@@ -193,6 +193,8 @@ tallies = Table(
     PrimaryKeyConstraint("campaign", "lane", "priority", "rank", "segment", "state", "reason"),
 )
 
+Index("ix_tallies_lane", tallies.c.lane, tallies.c.state)
+
 holds = Table(
     "holds", metadata,
     Column("kind", String, nullable=False),        # everything | sender | lane | campaign | category

@@ -243,3 +243,17 @@ async def test_an_outcome_with_a_long_detail_is_kept(tmp_path: Path) -> None:
         async with one.database.transaction() as tx:
             [[detail]] = list(await tx.exec_driver_sql("SELECT detail FROM attempts"))
         assert detail == "x" * 500
+
+
+@pytest.mark.asyncio
+async def test_what_was_perhaps_sent_and_is_not_tried_again_ends_in_doubt_and_is_never_called_skipped(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, RAMP, now=EIGHT, people=2) as one:
+        one.post.script = lambda recipient, _attempt: in_doubt() if recipient.startswith("c0") else deferred()
+        await one.send_to(2)
+        await one.run_for(MINUTE * 10)
+        await one.cancel()
+        await one.run_for(HOUR)
+        ended = [(row.state, row.reason) for row in await one.rows()]
+        assert ended == [("in_doubt", "canceled"), ("skipped", "canceled")]

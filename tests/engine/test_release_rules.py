@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.post import accepted, deferred
+from support.post import accepted, deferred, in_doubt
 from support.timetables import at
 from support.world import CAMPAIGN, DAY, HOUR, MINUTE, SETTINGS, World, changed, world
 
@@ -237,3 +237,14 @@ async def test_segments_that_share_a_rank_for_good_send_nothing_twice(tmp_path: 
         await one.run_for(2 * HOUR)
         assert await one.states() == {"accepted": 6}
         assert [len(one.post.copies(f"c{number}@mail.example")) for number in range(6)] == [1] * 6
+
+
+@pytest.mark.asyncio
+async def test_a_copy_of_what_was_perhaps_sent_counts_for_the_caps_of_others_not_its_own(tmp_path: Path) -> None:
+    async with world(tmp_path, RAMP + CAP.format(1), now=EIGHT, people=1) as one:
+        one.post.script = lambda _recipient, attempt: in_doubt() if attempt == 1 else accepted()
+        await one.send({"customer": "c0", "key": "k0"})
+        await one.run_for(10 * MINUTE)
+        await one.send({"customer": "c0", "key": "k1"})
+        await one.run_for(HOUR)
+        assert [(row.state, row.doubts) for row in await one.rows()] == [("accepted", 1), ("skipped", 0)]

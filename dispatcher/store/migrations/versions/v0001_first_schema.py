@@ -114,6 +114,7 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("campaign", "lane", "priority", "rank", "segment", "state", "reason"),
     )
+    op.create_index("ix_tallies_lane", "tallies", ["lane", "state"], unique=False)
     op.create_table(
         "expansions",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
