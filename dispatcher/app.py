@@ -37,6 +37,9 @@ WRONG: Final = 2
 SWITCH: Final = 0.0005
 """Seconds after which Python lets another thread run. The store works in one of its own, and with the usual 5 ms every
 answer of it would come up to 5 ms late while the loop is busy: later than messages are apart."""
+COLLECTION: Final = (5_000, 20, 100)
+"""Python looks for cycles less often than it would: each look stops everything for some milliseconds while thousands
+of messages are under way, and they leave no cycles behind."""
 ANSWERING_TAKES: Final = 5.0     # seconds that requests under way get at the end
 
 log = structlog.get_logger()
@@ -110,6 +113,7 @@ async def _serve(config_path: Path, works: Works, signals: service.Signals) -> i
         async with _admin(office, reloader):
             gc.collect()
             gc.freeze()   # what lives from here on is looked at, not the program itself
+            gc.set_threshold(*COLLECTION)
             went_well = await service.run(engine, signals, office.reload)
             following.cancel()
             await asyncio.gather(following, reloader.settle(), *office.errands, return_exceptions=True)

@@ -10,6 +10,8 @@ import random
 import time
 from typing import Final, Protocol
 
+EARLY: Final = 0.0005
+"""Seconds. The loop wakes by whole milliseconds, up to one late: aiming so much earlier puts the error around zero."""
 LONGEST_SLEEP: Final = 30.0
 """Seconds. A wall clock may be set: nobody sleeps longer than this without looking at it again."""
 
@@ -45,8 +47,8 @@ class SystemClock:
         self._chance = random.Random()   # noqa: S311 -- spreads retries, guards nothing
 
     def now(self) -> int:
-        """Milliseconds since the epoch, by the wall clock."""
-        return time.time_ns() // 1_000_000
+        """Milliseconds since the epoch, by the wall clock: the nearest, as sleepers wake around their instant."""
+        return (time.time_ns() + 500_000) // 1_000_000
 
     def monotonic(self) -> float:
         """Seconds that only ever grow."""
@@ -59,7 +61,7 @@ class SystemClock:
     async def sleep_until(self, instant: int, wake: asyncio.Event | None = None) -> None:
         """Sleep by the loop's own deadline, looking at the wall clock again at least every LONGEST_SLEEP."""
         while True:
-            remaining = instant / 1000 - time.time()
+            remaining = instant / 1000 - EARLY - time.time()
             if remaining <= 0 or (wake is not None and wake.is_set()):
                 return
             await _wait(wake, min(remaining, LONGEST_SLEEP))

@@ -34,8 +34,8 @@ _REMEMBERED: Final = 7             # sending steps that the guard looks at
 _REST: Final = 3                   # sending steps without growth after an unhealthy one
 _SHRINK: Final = Fraction(3, 4)
 _FILLED: Final = Fraction(9, 10)
-LEAD: Final = 200
-"""Milliseconds after its release at which a batch's first message starts, where its gaps allow for so much."""
+LEAD: Final = 60
+"""Milliseconds after its release at which a batch's first message starts, where the slot allows for so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +237,10 @@ def start_times(slot: Slot, size: int, now: int) -> list[int]:
 def start_time(begin: int, end: int, size: int, number: int) -> int:
     """The start of message `number`, from 0, of the `size` that leave evenly over [begin, end).
 
-    The first leaves LEAD after the beginning, or half a gap where that is shorter: time to put it into words and to
-    mark it, so that it is as punctual as the others. One planned for the very start of a step would now and then be
-    counted for the step before by a server whose clock is a little behind.
+    The first leaves LEAD after the beginning, or a tenth of the time where that is shorter: time to put it into words
+    and to mark it, so that it is as punctual as the others. One planned for the very start of a step would now and
+    then be counted for the step before by a server whose clock is a little behind.
     """
     remaining = max(end - begin, 0)
-    return begin + min(LEAD, remaining // (2 * size)) + remaining * number // size
+    lead = min(LEAD, remaining // 10)
+    return begin + lead + (remaining - lead) * number // size

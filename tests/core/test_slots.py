@@ -124,17 +124,18 @@ def test_a_late_release_says_so() -> None:
 
 
 def test_start_times_are_spread_evenly_over_what_remains_of_the_slot() -> None:
-    assert start_times(slot(start=1_000, length=1_000), 4, 0) == [1_125, 1_375, 1_625, 1_875]
-    assert start_times(slot(start=1_000, length=1_000), 3, 1_000) == [1_166, 1_499, 1_832]
-    assert start_times(slot(start=1_000, length=1_000), 2, 1_600) == [1_700, 1_900]
+    assert start_times(slot(start=1_000, length=1_000), 4, 0) == [1_060, 1_295, 1_530, 1_765]
+    assert start_times(slot(start=1_000, length=1_000), 3, 1_000) == [1_060, 1_373, 1_686]
+    assert start_times(slot(start=1_000, length=1_000), 2, 1_600) == [1_640, 1_820]
     assert start_times(slot(start=1_000, length=1_000), 0, 1_000) == []
     assert start_times(slot(start=1_000, length=1_000), 2, 5_000) == [5_000, 5_000]
 
 
-def test_no_message_starts_within_half_a_gap_of_its_slots_ends_or_with_wide_gaps_within_the_lead() -> None:
+def test_the_first_message_has_time_to_be_prepared_and_the_last_a_gap_before_the_end() -> None:
     assert start_times(slot(), 1, 0) == [LEAD]
-    assert start_times(slot(), 60, 0)[:2] == [LEAD, 5_000 + LEAD]
-    assert start_times(slot(length=1_000), 40, 0)[::39] == [12, 987]
+    assert start_times(slot(), 60, 0)[:2] == [LEAD, 4_999 + LEAD]
+    assert start_times(slot(length=1_000), 40, 0)[::39] == [LEAD, LEAD + 940 * 39 // 40]
+    assert start_times(slot(length=200), 4, 0) == [20, 65, 110, 155]
 
 
 @given(st.integers(1, 5_000), st.integers(0, 1_200))
@@ -143,7 +144,7 @@ def test_gaps_between_start_times_differ_by_a_millisecond_at_most(size: int, now
     times = start_times(slot(start=0, length=1_000), size, now)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert len(times) == size
-    assert times[0] - now == min(LEAD, max(1_000 - now, 0) // (2 * size))
+    assert times[0] - now == min(LEAD, max(1_000 - now, 0) // 10)
     assert times[-1] < 1_000 or now >= 1_000
     assert not gaps or max(gaps) - min(gaps) <= 1
 

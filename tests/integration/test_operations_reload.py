@@ -40,7 +40,7 @@ async def test_a_raised_start_is_told_in_plan_terms_and_bites_at_the_next_slot(o
     result = await desk("reload")
     assert result["changes"] == ["ramps.careful.start: 100 -> 400"]
     assert result["lanes"] == [{"lane": "support/other", "allowance": [100, 400], "next_batch": [1, 2],
-                                "done_at": ["2026-03-04T10:25:00Z", "2026-03-02T15:28:20Z"]}]
+                                "done_at": ["2026-03-04T10:25:00.060Z", "2026-03-02T15:28:20.020Z"]}]
     assert (result["changed"], result["campaigns"]) == (True, [])
     await one.run_until(at("2026-03-02 20:00:00"))
     assert len(one.post.handed) == 250
