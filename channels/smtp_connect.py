@@ -62,6 +62,7 @@ class Features:
     sizes: bool        # MAIL takes SIZE=
     eight_bit: bool
     smtputf8: bool
+    pipelining: bool
 
 
 class Unavailable(Exception):  # noqa: N818 -- it carries an outcome; a server that is away is no programming error
@@ -213,6 +214,7 @@ def _features(smtp: aiosmtplib.SMTP) -> Features:
         sizes=smtp.supports_extension("size"),
         eight_bit=smtp.supports_extension("8bitmime"),
         smtputf8=smtp.supports_extension("smtputf8"),
+        pipelining=smtp.supports_extension("pipelining"),
     )
 
 

@@ -50,7 +50,10 @@ def clean_line(text: str) -> str:
 
 
 class ReplyReader:
-    """Puts a reply together from bytes as they come; `ahead` says that more came than one reply."""
+    """Puts a reply together from bytes as they come; `ahead` says that more came than one reply.
+
+    What came ahead is read by feeding nothing.
+    """
 
     __slots__ = ("_buffer", "_lines", "_size")
 
@@ -69,7 +72,7 @@ class ReplyReader:
         self._size += len(data)
         if self._size > LONGEST:
             return self._finish(NONSENSE, "a reply without end")
-        if b"\n" not in data:
+        if b"\n" not in data and b"\n" not in self._buffer:
             self._buffer += data
             return None
         *lines, rest = (self._buffer + data).split(b"\n")

@@ -1,4 +1,4 @@
-"""The bytes of a connection that is ready for messages: send a command, read one whole reply, within a deadline.
+"""The bytes of a connection that is ready for messages: send commands, read one whole reply for each, in time.
 
 It takes the transport over from the library that connected it. Three things are exact here: a deadline covers the
 whole reply, so that one dripping a byte at a time gets no more time; a reply that nobody asked for is never taken for
@@ -6,9 +6,10 @@ the answer to a later command, the connection is given up instead; and the calle
 """
 
 import asyncio
+from collections import deque
 from typing import Final
 
-from channels.smtp_replies import Reply, ReplyReader
+from channels.smtp_replies import NONSENSE, Reply, ReplyReader
 
 PIECE: Final = 65_536    # bytes; a longer body is written in pieces, each within the deadline
 
@@ -25,14 +26,16 @@ class WireLost(Exception):  # noqa: N818 -- it is an event of the network, not a
 class SmtpWire(asyncio.Protocol):
     """One connection between two replies. One task uses it at a time."""
 
-    __slots__ = ("_drained", "_gone", "_loop", "_lost", "_pushing", "_reader", "_reply", "_transport", "_waiter")
+    __slots__ = ("_drained", "_gone", "_loop", "_lost", "_outstanding", "_pushing", "_reader", "_replies", "_transport",
+                 "_waiter")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._reader = ReplyReader()
         self._waiter: asyncio.Future[None] | None = None    # of whoever waits for a reply or for room to write
-        self._reply: Reply | None = None
+        self._replies: deque[Reply] = deque()               # that came and were not taken yet
+        self._outstanding = 0                               # replies that are still to come
         self._drained = True
         self._pushing = False
         self._lost: WireLost | None = None
@@ -50,14 +53,23 @@ class SmtpWire(asyncio.Protocol):
 
     async def ask(self, command: bytes, within: float) -> Reply:
         """Send a command, or the end of a body, and read its reply; seconds. WireLost if there is none in time."""
+        self.send(command, 1)
+        return await self.reply(within)
+
+    def send(self, commands: bytes, count: int) -> None:
+        """Send so many commands at once; `reply` gives the reply of one after the other."""
         self.check()
-        self._reply = None
-        self._transport.write(command)
-        reply = await self._wait(within)
-        if self._reader.ahead:
+        self._replies.clear()
+        self._outstanding = count
+        self._transport.write(commands)
+
+    async def reply(self, within: float) -> Reply:
+        """The next reply; seconds from now. WireLost if it does not come, or if the server says more than was asked."""
+        if not self._replies:
+            await self._wait(within)
+        reply = self._replies.popleft()
+        if not self._outstanding and not self._replies and self._reader.ahead:
             self._lose(WireLost("the server sent more than one reply"))
-        if reply is None:
-            raise WireLost("no reply")
         return reply
 
     async def push(self, body: bytes, within: float) -> Reply | None:
@@ -65,15 +77,17 @@ class SmtpWire(asyncio.Protocol):
 
         A reply that comes before the body has ended is returned: the server wants no more of it.
         """
-        self._reply = None
+        self._replies.clear()
+        self._outstanding = 1
         self._pushing = True
         try:
             for start in range(0, len(body), PIECE):
                 self.check()
                 self._transport.write(body[start:start + PIECE])
-                reply = None if self._drained else await self._wait(within)
-                if reply is not None:
-                    return reply
+                if not self._drained and not self._replies:
+                    await self._wait(within)
+                if self._replies:
+                    return self._replies.popleft()
         finally:
             self._pushing = False
         return None
@@ -95,7 +109,7 @@ class SmtpWire(asyncio.Protocol):
         """Until the socket is closed; only after abort or a loss."""
         await self._gone.wait()
 
-    async def _wait(self, within: float) -> Reply | None:
+    async def _wait(self, within: float) -> None:
         """Until there is a reply, or room again for push; one deadline from now, however much dribbles in before."""
         self.check()
         self._waiter = waiter = self._loop.create_future()
@@ -105,7 +119,6 @@ class SmtpWire(asyncio.Protocol):
         finally:
             timer.cancel()
             self._waiter = None
-        return self._reply
 
     def _expire(self) -> None:
         self._lose(WireLost("no reply in time"))
@@ -120,7 +133,7 @@ class SmtpWire(asyncio.Protocol):
         waiter = self._waiter
         if waiter is None or waiter.done():
             return
-        if self._lost is not None and self._reply is None:
+        if self._lost is not None and not self._replies:
             waiter.set_exception(self._lost)
         else:
             waiter.set_result(None)
@@ -129,11 +142,15 @@ class SmtpWire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a reply, asked for or not."""
-        if self._waiter is None or self._reply is not None:
+        if not self._outstanding:
             self._lose(WireLost("the server spoke out of turn"))
             return
-        self._reply = self._reader.feed(data)
-        if self._reply is not None:
+        reply = self._reader.feed(data)
+        while reply is not None:
+            self._replies.append(reply)
+            self._outstanding = self._outstanding - 1 if reply.code != NONSENSE else 0
+            reply = self._reader.feed(b"") if self._outstanding else None
+        if self._replies:
             self._wake()
 
     def eof_received(self) -> None:

@@ -2,7 +2,8 @@
 
 Two kinds of file are read here: dispatcher.toml (find_config, load_settings), and any other that has a model, such as
 a campaign (load_table). Nothing is guessed: an unknown key, a wrong type or a value out of range refuses the file.
-Rules between the keys of a table are judged once each of its keys is right by itself.
+Rules between the keys of a table are judged once each of its keys is right by itself; those of a ramp for the keys
+that are.
 """
 
 import os
@@ -17,6 +18,7 @@ from config.faults import ConfigFaults, Fault, Placed, any_of, faults_of, key_te
 from config.fields import Origin
 from config.lines import find_places
 from config.model import Settings
+from config.ramp_table import faults_between
 from config.secrets import exposure
 from config.toml import Document, read_toml
 
@@ -105,6 +107,9 @@ def _across_tables(data: Mapping[str, Any]) -> Iterator[Placed]:
     senders, ramps = _table(data, "senders"), _table(data, "ramps")
     if not senders and isinstance(data.get("senders", {}), dict):
         yield ("senders",), "has nobody to send as; write at least one [senders.NAME]"
+    for name, ramp in ramps.items():
+        if isinstance(ramp, dict):
+            yield from ((("ramps", name, *key), problem) for key, problem in faults_between(ramp))
     for name, sender in senders.items():
         ramp = sender.get("ramp") if isinstance(sender, dict) else None
         if isinstance(ramp, str) and ramp not in ramps:

@@ -8,14 +8,16 @@ most specific key that takes part in it. Nothing here reads a file but load_pres
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from config.faults import Placed, any_of, nearest, placed
 from config.fields import (
@@ -90,11 +92,15 @@ class RampKeys(Table):
         return {name: getattr(self, name) for name in RampKeys.model_fields if name in self.model_fields_set}
 
 
-class RampTable(RampKeys):
-    """[ramps.NAME]."""
+class _RampTable(RampKeys):
+    """[ramps.NAME], each key by itself."""
 
     preset: Annotated[str, AfterValidator(_preset)] = "careful"
     providers: dict[Annotated[str, AfterValidator(_provider)], RampKeys] = Field(default_factory=dict)
+
+
+class RampTable(_RampTable):
+    """[ramps.NAME]."""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -126,13 +132,31 @@ def load_presets() -> PresetFile:
     return PresetFile.model_validate(tomllib.loads(text))
 
 
-def resolve_table(table: RampTable, provider: str = "") -> Laid:
+def resolve_table(table: _RampTable, provider: str = "") -> Laid:
     """A ramp's table for one provider; "" is the ramp itself."""
     presets = load_presets()
     layers = [presets.defaults.layer, presets.presets[table.preset].layer, table.layer]
     if provider in table.providers:
         layers.append(table.providers[provider].layer)
     return _lay(layers)
+
+
+def faults_between(data: Mapping[str, Any]) -> Iterator[Placed]:
+    """The faults between the keys of a raw [ramps.NAME] that has others at single keys, so that all are told at once.
+
+    Nothing is guessed: what a wrong key, or one that an unknown key may have meant, takes part in is left out.
+    """
+    try:
+        _RampTable.model_validate(data)
+    except ValidationError as error:
+        wrong = {str(detail["loc"][0]) for detail in error.errors()}
+    else:
+        return      # RampTable tells them
+    unsure = wrong.union(*(get_close_matches(name, RampKeys.model_fields, n=1) for name in wrong))
+    if "step" in unsure:
+        unsure |= {"hours", "every"}
+    rest = _RampTable.model_validate({name: value for name, value in data.items() if name not in wrong})
+    yield from _faults(rest, unsure)
 
 
 def _lay(layers: list[Layer]) -> Laid:
@@ -155,16 +179,19 @@ def _lay(layers: list[Layer]) -> Laid:
     return Laid(Ramp(**values), MappingProxyType(origins))
 
 
-def _faults(table: RampTable) -> Iterator[Placed]:
-    """Every fault between the keys of a ramp, each at the key below [ramps.NAME] that is at fault."""
+def _faults(table: _RampTable, unsure: AbstractSet[str] = frozenset()) -> Iterator[Placed]:
+    """Every fault between the keys of a ramp that are sure, each at the key below [ramps.NAME] that is at fault."""
     yield from _excluded((), table.layer, preset="preset" in table.model_fields_set)
-    for problem in _problems(resolve_table(table)):
-        yield from _place(problem, resolve_table(table), _RAMP, ())
+    laid = resolve_table(table)
+    for problem in _problems(laid):
+        if unsure.isdisjoint(problem[0]):
+            yield from _place(problem, laid, _RAMP, ())
     for name, keys in table.providers.items():
         yield from _excluded(("providers", name), keys.layer, preset=False)
         laid = resolve_table(table, name)
         for problem in _problems(laid):
-            yield from _place(problem, laid, _PROVIDER, ("providers", name))
+            if unsure.isdisjoint(problem[0]):
+                yield from _place(problem, laid, _PROVIDER, ("providers", name))
 
 
 def _excluded(prefix: Key, layer: Layer, *, preset: bool) -> Iterator[Placed]:

@@ -117,4 +117,7 @@ def _report(desk: Desk, campaign: str, result: Mapping[str, Any]) -> None:
     notes = [f"skipped: {counted(result['skipped'])}" if result["skipped"] else "",
              f"sent before: {result['duplicate']}" if result["duplicate"] else ""]
     said = "; ".join(note for note in notes if note)
-    print_blocks([f"{result['queued']} queued" + (f" ({said})" if said else ""), *(ending(plan) if plan else ())])
+    queued = f"{result['queued']} queued"
+    if result["duplicate"] and "accepted" in result:     # of a whole audience: what stands, earlier ones among them
+        queued = f"{result['accepted']} new, {result['queued']} in the queue"
+    print_blocks([queued + (f" ({said})" if said else ""), *(ending(plan) if plan else ())])

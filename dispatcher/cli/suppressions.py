@@ -51,7 +51,7 @@ def add(
 def import_file(desk: Desk, file: FileArgument) -> int:
     """Suppress many addresses at once.
 
-    Rows of address and, where wanted, category, reason (manual, bounce, complaint, unsubscribe) and note.
+    Rows of address (or email) and, where wanted, category, reason (manual, bounce, complaint, unsubscribe) and note.
     """
     tally = Tally(shown_name(file), keep=desk.json)
     take_file(file, tally, lambda rows: desk.call("suppress.import", rows=rows))

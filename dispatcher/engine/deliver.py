@@ -1,8 +1,10 @@
 """A batch on its way: rendered, marked, spread evenly over its slot, handed over one by one, each outcome noted.
 
-The planned starts are absolute, so that no delay adds to the next. Rendering and marking run a little ahead of them,
-in groups, so that at its planned start a message is only handed over. Right before that it is looked at once more:
-who stopped it meanwhile wins (promise P6). An error of this program in one message ends that message, not the batch.
+The planned starts are absolute, so that no delay adds to the next; after a long one (the process or its machine stood
+still, the server was stuck) what is late comes at twice the planned pace at most, not in one burst. Rendering and
+marking run a little ahead of them, in groups, so that at its planned start a message is only handed over. Right before
+that it is looked at once more: who stopped it meanwhile wins (promise P6). An error of this program in one message ends
+that message, not the batch.
 """
 
 import asyncio
@@ -28,7 +30,9 @@ from dispatcher.store.journal import Finding
 
 AHEAD: Final = 500
 """Milliseconds before their planned start at which messages are rendered and marked."""
-GROUP: Final = 100
+LATE: Final = 1_000
+"""Milliseconds behind its planned start from which on a message keeps half a planned gap to the one before it."""
+GROUP: Final = 250
 """Messages that are rendered and marked together at most."""
 BREATH: Final = 8
 """Messages that are rendered before other work gets a turn: some 0.3 ms."""
@@ -52,13 +56,17 @@ async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
     """
     sender = split_lane(batch.lane).sender
     starts = ramp.start_times(batch.slot, len(items), works.clock.now())
+    apart = (starts[1] - starts[0]) // 2 if len(starts) > 1 else 0
+    earliest = works.clock.monotonic()      # for one that is late
     following: asyncio.Queue[list[Prepared]] = asyncio.Queue(maxsize=1)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_prepare_all(works, sender, list(_groups(items, starts)), following))
         while group := await following.get():
             for prepared in group:
                 await works.clock.sleep_until(prepared.start)
+                await _keep_apart(works, prepared, earliest)
                 await _start(works, sender, prepared)
+                earliest = works.clock.monotonic() + apart / 1000
     if any(not item.begun and not item.stopped for item in items):
         # A reload took the sender away, perhaps only for a moment.
         mine = frozenset(items)
@@ -78,6 +86,14 @@ async def _prepare_all(
         if prepared:
             await following.put(prepared)
     await following.put([])
+
+
+async def _keep_apart(works: Works, prepared: Prepared, earliest: float) -> None:
+    """Let a message that is late wait for its distance to the one before; `earliest` in seconds, monotonic."""
+    clock = works.clock
+    wait = earliest - clock.monotonic()
+    if wait > 0 and clock.now() - prepared.start > LATE and not prepared.item.stopped:
+        await clock.pause(round(wait * 1000))
 
 
 async def _start(works: Works, sender: str, prepared: Prepared) -> None:

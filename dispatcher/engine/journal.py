@@ -24,7 +24,7 @@ from dispatcher.store.tallies import Deltas, apply
 
 LINGER: Final = 50
 """Milliseconds that a group waits for company: it bounds both the commits a second and what a crash leaves in doubt."""
-FULL: Final = 200
+FULL: Final = 400
 """Outcomes that are enough for a group of their own."""
 CROWD: Final = 2_000
 """Outcomes that may wait for the store before hand-overs wait for them."""

@@ -26,7 +26,7 @@ from dispatcher.store.queue import Claimed
 from dispatcher.store.rows import AnyRow
 from dispatcher.store.tallies import Deltas, Run
 
-PAGE = 200
+PAGE = 500
 BREATH = 25
 """Messages that are looked at before other work gets a turn: some 0.3 ms, so that no lane's start waits for another's
 release."""

@@ -259,8 +259,9 @@ def _header_trouble(header: list[str]) -> str:
     for position, name in enumerate(header, 1):
         if not name:
             return f"column {position} of the header has no name"
-        if CONTROLS.search(name):
-            return f"the name of column {position} holds a control character"
+        if CONTROLS.search(name) or "@" in name:
+            what = "is an address" if "@" in name else "holds a control character"
+            return f"the name of column {position} {what}; the first line must name the columns"
         if header.index(name) != position - 1:
             return f"the header names {name[:64]!r} twice (columns {header.index(name) + 1} and {position})"
     return ""

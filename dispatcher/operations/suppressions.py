@@ -117,6 +117,8 @@ def _suppression(values: object, now: int) -> Suppression:
     """One row; raises RowFault."""
     if not isinstance(values, dict):
         raise RowFault("row", "must have an address")
+    if "email" in values and "address" not in values:    # as customers' files call it
+        values = {"address": values["email"]} | {name: value for name, value in values.items() if name != "email"}
     for name in values:
         if name not in _COLUMNS:
             raise unknown_key(name, _COLUMNS)

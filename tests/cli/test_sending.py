@@ -48,6 +48,13 @@ def test_sending_again_adds_nobody_twice(ready: House, typed: Typing) -> None:
     assert len(typed("messages", "list", "--json").data["messages"]) == 4
 
 
+def test_sending_again_says_how_many_are_new_and_how_many_stand_in_the_queue(ready: House, typed: Typing) -> None:
+    typed("send", "delay")
+    typed("customers", "import", ready.people([person(5)]))
+    assert typed("send", "delay").out.splitlines()[0] == (
+        "1 new, 3 in the queue (skipped: no_segment 1, inactive 1; sent before: 4)")
+
+
 def test_an_audience_of_more_than_a_chunk_is_queued_whole(ready: House, typed: Typing) -> None:
     typed("customers", "import", ready.people([person(number) for number in range(10, 1_110)]))
     assert typed("send", "delay", "--json").data["queued"] == 1_102

@@ -262,3 +262,38 @@ public = "127.0.0.1:8025"
         ["dispatcher.toml:16", "http.public"],
     ]
     assert "hunter2" not in "".join(found)
+
+
+def test_faults_between_a_ramps_keys_are_told_beside_those_of_single_keys(tmp_path: Path) -> None:
+    text = """\
+[ramps.careful]
+start = 500
+ceiling = 100
+growth = 2
+hours = "20:00-08:00"
+timezone = "Mars"
+[ramps.careful.providers.gmail]
+every = "2s"
+offset = "90s"
+[senders.support]
+from = "a@b.example"
+ramp = "careful"
+"""
+    assert [fault.split(": ")[:2] for fault in faults(tmp_path, text)] == [
+        ["dispatcher.toml:3", "ramps.careful.ceiling"],
+        ["dispatcher.toml:4", "ramps.careful.growth"],
+        ["dispatcher.toml:5", "ramps.careful.hours"],
+        ["dispatcher.toml:6", "ramps.careful.timezone"],
+        ["dispatcher.toml:9", "ramps.careful.providers.gmail.offset"],
+    ]
+
+
+@pytest.mark.parametrize(("lines", "at_fault"), [
+    ("start = 0\nceiling = 50", ["start"]),                                  # below the default of start
+    ('step = "20s"\nevry = "1s"', ["evry"]),                                 # the default of every does not fit
+    ('step = "7 hours"\nevery = "2h"\nhours = "08:00-09:00"', ["step"]),
+    ('start = 5\nsteps = [1, 2]\ngrowth = "fast"', ["growth", "start"]),
+])
+def test_no_fault_is_made_up_from_a_key_that_is_wrong(tmp_path: Path, lines: str, at_fault: list[str]) -> None:
+    text = f'[ramps.careful]\n{lines}\n[senders.support]\nfrom = "a@b.example"\nramp = "careful"\n'
+    assert sorted(fault.split(": ")[1].removeprefix("ramps.careful.") for fault in faults(tmp_path, text)) == at_fault

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 import trustme
+from support import smtp_server
 from support.email_channels import DEADLINES, email_channel, envelope
 from support.smtp_server import CLOSE, RESET, SILENCE, Act, SmtpServer, at
 from support.until import until
 
 from channels.contract import Result, Trouble
+
+
+@pytest.fixture(autouse=True, params=[(), ("PIPELINING",)], ids=["one by one", "pipelined"])
+def hello(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every outcome is the same whether the commands go one by one or all at once."""
+    monkeypatch.setattr(smtp_server, "HELLO", (*smtp_server.HELLO, *request.param))
 
 
 def descriptors() -> int:

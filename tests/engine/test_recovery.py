@@ -1,6 +1,7 @@
 """Crashes, restarts, reloads, clocks that are set: no loss, no burst, never above an allowance."""
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,20 @@ async def test_a_clock_put_forward_a_day_brings_no_burst(tmp_path: Path) -> None
         one.clock.jump(one.now + DAY)
         await one.run_for(0)
         assert len(one.post.handed) <= 10 + 10
+        await one.run_for(HOUR)
+        assert len(one.post.handed) == 100
+
+
+@pytest.mark.asyncio
+async def test_after_a_standstill_what_is_late_comes_at_twice_its_pace_and_not_in_one_burst(tmp_path: Path) -> None:
+    async with world(tmp_path, RAMP, now=EIGHT, people=100) as one:
+        await one.send_to(100)
+        await one.run_for(MINUTE + 1000)
+        assert len(one.post.handed) == 3          # one every half minute
+        one.clock.jump(one.now + 3 * MINUTE)      # as after a suspended machine
+        await one.run_for(50_000)
+        late = [handed.at for handed in one.post.handed[3:]]
+        assert [round((later - earlier) / 1000) for earlier, later in pairwise(late)] == [15, 15]
         await one.run_for(HOUR)
         assert len(one.post.handed) == 100
 

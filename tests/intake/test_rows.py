@@ -79,6 +79,7 @@ REFUSED_FILES = [
     (b"id,name\n".decode().encode("utf-16"), "1: the file is UTF-16"),
     (b",".join(b"c%d" % n for n in range(10_000)) + b"\n", "1: the header has 10000 columns"),
     (b'"id\nc1\n', "1: opens a quote that is never closed"),
+    (b"a@b.example\nc@d.example\n", "1: the name of column 1 is an address; the first line must name the columns"),
 ]
 
 

@@ -111,8 +111,9 @@ async def test_addresses_that_cannot_be_are_faults_of_their_place(one: World) ->
         {"address": "x@mail.example", "category": "service", "reason": "complaint"}, {"address": "y@mail.example"},
         {"category": "service"}, {"address": "z@mail.example", "reason": "because"},
         {"address": "z@mail.example", "category": "all"}, {"adress": "z@mail.example"},
+        {"email": "w@mail.example"},
     ))
-    assert (result["added"], faulty(result)) == (2, [4, 5, 6, 7])
+    assert (result["added"], faulty(result)) == (3, [4, 5, 6, 7])
     assert (await desk.refused("suppress.remove", address="nonsense")).kind == "usage"
 
 

@@ -26,7 +26,7 @@ class Yes(asyncio.Protocol):
                 self.in_body = False
                 self.transport.write(b"250 ok\r\n")
             elif line.startswith(b"EHLO"):
-                self.transport.write(b"250-bench\r\n250-8BITMIME\r\n250 SIZE 30000000\r\n")
+                self.transport.write(b"250-bench\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 30000000\r\n")
             elif line == b"DATA":
                 self.in_body = True
                 self.transport.write(b"354 go on\r\n")

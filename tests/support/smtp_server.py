@@ -91,10 +91,10 @@ class SmtpServer:
 
     def __init__(
         self, script: Script | None = None, *, tls: ssl.SSLContext | None = None, implicit: bool = False,
-        offers: tuple[str, ...] = HELLO,
+        offers: tuple[str, ...] | None = None,
     ) -> None:
         self.script: Script = script or (lambda _: None)
-        self.tls, self.implicit, self.offers = tls, implicit, offers
+        self.tls, self.implicit, self.offers = tls, implicit, HELLO if offers is None else offers
         self.mails: list[Mail] = []
         self.seen: list[Seen] = []
         self.most_open = 0
@@ -163,6 +163,7 @@ class _Session:
         self.seen = server.seen[number - 1]
         self.secure = server.implicit
         self.sender = self.parameters = self.recipient = ""
+        self.refused = False
 
     async def run(self) -> None:
         await self.answer("banner", "220 test ESMTP")
@@ -171,7 +172,7 @@ class _Session:
             self.seen.lines.append((self.secure, line))
             await self.obey(line.split(b" ")[0].upper().rstrip(b"\r\n").split(b":")[0], line.decode("utf-8", "replace"))
 
-    async def obey(self, verb: bytes, text: str) -> None:
+    async def obey(self, verb: bytes, text: str) -> None:  # noqa: C901 -- a table of verbs
         match verb:
             case b"EHLO":
                 offers = (*self.server.offers, *(["STARTTLS"] if self.server.tls and not self.secure else []))
@@ -184,10 +185,12 @@ class _Session:
             case b"MAIL":
                 self.seen.messages += 1
                 self.sender, self.parameters = text[text.find("<") + 1:].strip().split(">", 1)
-                await self.answer("mail", "250 2.1.0 ok")
+                self.refused = not (await self.answer("mail", "250 2.1.0 ok")).startswith(b"2")
+            case b"RCPT" | b"DATA" if self.refused:     # a client that sends on without having heard it
+                self.writer.write(b"503 5.5.1 refused before\r\n")
             case b"RCPT":
                 self.recipient = text[text.find("<") + 1:text.rfind(">")]
-                await self.answer("rcpt", "250 2.1.5 ok")
+                self.refused = not (await self.answer("rcpt", "250 2.1.5 ok")).startswith(b"2")
             case b"DATA":
                 if await self.answer("data", "354 go on") != b"354":
                     return
