@@ -33,10 +33,6 @@ class LaneHealth:
             return "waiting"
         return "slow" if self.share < 1 else "healthy"
 
-    def part_of(self, size: int) -> int:
-        """What is released of a slot's size."""
-        return int(size * self.share)
-
 
 HEALTHY: Final = LaneHealth()
 

@@ -21,7 +21,7 @@ from config.ramps import Ramp
 from config.units import DAY
 from dispatcher.core.calendar import Slot, coming_slot, next_slot, step_at
 from dispatcher.core.lane_health import HEALTHY, LaneHealth, rested
-from dispatcher.core.ramp import Limit, PastStep, Size, allowance, look_on, release_size, start_time
+from dispatcher.core.ramp import Brakes, Limit, PastStep, allowance, look_on, release_size, start_time
 
 HORIZON: Final = 400 * DAY         # how far a plan looks where nobody says how far
 
@@ -150,13 +150,11 @@ def _walk(view: LaneView, queue: "_Queue", now: int, horizon: int) -> Iterator[P
             slot = coming_slot(ramp, lane, begin, slot.start)
             continue
         ledger.enter(slot)
-        size = release_size(ramp, ledger.allowed, slot, at, spent=ledger.spent)
-        if health.share < 1:
-            size = Size(health.part_of(size.value), Limit.SLOW)
-            health = rested(health, slot.end - slot.start)
+        size = release_size(ramp, ledger.allowed, slot, at, ledger.spent, Brakes(share=health.share))
         if size.value == 0:
-            slot = next_slot(ramp, lane, look_on(ramp, ledger.allowed, slot, ledger.spent))
+            slot = next_slot(ramp, lane, look_on(ramp, ledger.allowed, slot, ledger.spent, health.share))
             continue
+        health = rested(health, slot.end - slot.start)
         segments, campaigns = queue.take(at, size.value)
         taken = sum(segments.values())
         ledger.spent += taken

@@ -174,13 +174,31 @@ def _exact(factor: float) -> Fraction:
     return Fraction(str(factor))
 
 
-def release_size(ramp: Ramp, allowed: int, slot: Slot, now: int, *, spent: int, pending: int = 0) -> Size:
+@dataclass(frozen=True, slots=True)
+class Brakes:
+    """What holds a release back besides its ramp: how its server takes the lane.
+
+    A `share` below 1 is cut of the allowance and of largest_batch, not of each slot, so that slots of one message
+    become rarer and not empty.
+    """
+
+    pending: int = 0        # released by earlier slots of the lane, and not yet begun to be handed over
+    share: float = 1.0
+
+
+FREE: Final = Brakes()
+
+
+def release_size(ramp: Ramp, allowed: int, slot: Slot, now: int, spent: int, brakes: Brakes = FREE) -> Size:
     """How many messages a release of this slot at `now` may take; daemon and plan ask here.
 
-    `allowed` is the step's allowance, `spent` what the step's batches have taken of it, and `pending` what earlier
-    slots of the lane have released and not yet begun to hand over.
+    `allowed` is the step's allowance, `spent` what the step's batches have taken of it.
     """
-    size = _whole_size(allowed, slot, spent, ramp.largest_batch, pending)
+    share = brakes.share
+    largest = _part(ramp.largest_batch, share)
+    size = _whole_size(_part(allowed, share), slot, allowed - spent, largest, brakes.pending)
+    if share < 1 and size.limit in {Limit.ALLOWANCE, Limit.LARGEST_BATCH}:
+        size = Size(size.value, Limit.SLOW)
     late = late_size(size.value, slot, now)
     return size if late == size.value else Size(late, Limit.LATE)
 
@@ -191,12 +209,16 @@ def slot_size(allowed: int, slot: Slot, spent: int, largest_batch: int, pending:
     The share is floor(A * (i + 1) / n) - floor(A * i / n): all shares of a step add up to A, and none differs from
     another by more than one.
     """
-    return _whole_size(allowed, slot, spent, largest_batch, pending).value
+    return _whole_size(allowed, slot, allowed - spent, largest_batch, pending).value
 
 
-def _whole_size(allowed: int, slot: Slot, spent: int, largest_batch: int, pending: int) -> Size:
+def _part(whole: int, share: float) -> int:
+    return whole if share >= 1 else max(int(whole * share), 1)
+
+
+def _whole_size(allowed: int, slot: Slot, left: int, largest_batch: int, pending: int) -> Size:
     share = allowed * (slot.index + 1) // slot.count - allowed * slot.index // slot.count
-    bounds = ((share, Limit.ALLOWANCE), (largest_batch, Limit.LARGEST_BATCH), (allowed - spent, Limit.SPENT))
+    bounds = ((share, Limit.ALLOWANCE), (largest_batch, Limit.LARGEST_BATCH), (left, Limit.SPENT))
     size, limit = min(bounds, key=lambda bound: bound[0])
     return Size(max(size - pending, 0), Limit.PENDING if pending else limit)
 
@@ -223,9 +245,9 @@ def slot_with_share(ramp: Ramp, allowed: int, slot: Slot) -> int:
     return slot.start + (index - slot.index) * ramp.every
 
 
-def look_on(ramp: Ramp, allowed: int, slot: Slot, spent: int) -> int:
+def look_on(ramp: Ramp, allowed: int, slot: Slot, spent: int, share: float = 1.0) -> int:
     """Where to look on after a slot that released nothing: the next with a share, or the next step if all is spent."""
-    return slot.step_end if spent >= allowed else slot_with_share(ramp, allowed, slot)
+    return slot.step_end if spent >= allowed else slot_with_share(ramp, _part(allowed, share), slot)
 
 
 def start_times(slot: Slot, size: int, now: int) -> list[int]:

@@ -15,7 +15,7 @@ from config.ramps import Ramp
 from dispatcher.core.calendar import Slot
 from dispatcher.core.lane_health import HEALTHY, LaneHealth
 from dispatcher.core.model import Message
-from dispatcher.core.ramp import allowance, look_on, release_size
+from dispatcher.core.ramp import Brakes, allowance, look_on, release_size
 from dispatcher.core.states import State
 from dispatcher.engine.sorting import Look, Ready, Sorted, View, close, sort_out
 from dispatcher.store import ledger, queue
@@ -70,10 +70,11 @@ async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
     if ask.slot.start < book.last_slot_end or await ledger.slot_taken(tx, ask.lane, ask.slot.start):
         return Released(look_again=book.last_slot_end)   # released before, or in the time of one that was
     allowed = allowance(ask.ramp, book.past, ask.slot.step_start).value
-    size = release_size(ask.ramp, allowed, ask.slot, view.now, spent=book.spent, pending=ask.pending)
-    wanted = ask.health.part_of(size.value)
+    share = ask.health.share
+    size = release_size(ask.ramp, allowed, ask.slot, view.now, book.spent, Brakes(ask.pending, share))
+    wanted = size.value
     if wanted <= 0:
-        return Released(look_again=look_on(ask.ramp, allowed, ask.slot, book.spent))
+        return Released(look_again=look_on(ask.ramp, allowed, ask.slot, book.spent, share))
     found = await sort_out(tx, ask.lane, Look(wanted, wanted + AHEAD), view)
     deltas = Deltas()
     await close(tx, found, view.now, deltas)

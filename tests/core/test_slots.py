@@ -1,5 +1,6 @@
 """A slot's size and the spread of a batch over it."""
 
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from support.timetables import at, ramp
 from dispatcher.core.calendar import Slot, next_slot, slots_from
 from dispatcher.core.ramp import (
     LEAD,
+    Brakes,
     Limit,
     Size,
     late_size,
@@ -101,7 +103,7 @@ def test_the_slots_of_a_step_use_the_whole_allowance_and_never_more(
 ])
 def test_a_release_names_what_keeps_it_from_more(spent: int, pending: int, largest: int, expected: Size) -> None:
     which, tenth = ramp(largest_batch=largest), slot(3, 10)
-    assert release_size(which, 500, tenth, 0, spent=spent, pending=pending) == expected
+    assert release_size(which, 500, tenth, 0, spent, Brakes(pending)) == expected
     assert slot_size(500, tenth, spent, largest, pending) == expected.value
 
 
@@ -120,7 +122,7 @@ def test_a_short_slot_has_a_quarter_of_a_second_to_be_released_in(length: int, s
 
 
 def test_a_late_release_says_so() -> None:
-    assert release_size(ramp(), 100, slot(), 150_000, spent=0) == Size(50, Limit.LATE)
+    assert release_size(ramp(), 100, slot(), 150_000, 0) == Size(50, Limit.LATE)
 
 
 def test_start_times_are_spread_evenly_over_what_remains_of_the_slot() -> None:
@@ -157,3 +159,22 @@ def test_no_slot_with_a_share_is_jumped_over(allowed: int, index: int) -> None:
     expected = next(
         (one for one in slots[index + 1:144] if slot_size(allowed, one, 0, 1_000) > 0), slots[144])
     assert next_slot(which, LANE, slot_with_share(which, allowed, slots[index])) == expected
+
+
+@pytest.mark.parametrize(("allowed", "largest", "sizes"), [
+    (100, 200, [0, 0, 0, 1] * 2),               # a slot of one message comes half as often, and is not lost
+    (4_000, 200, [14, 14, 14, 14] * 2),         # 27 or 28 otherwise
+    (40_000, 200, [100] * 8),                   # the largest batch binds: half of that
+    (1, 200, [0] * 8),
+])
+def test_a_slow_lane_releases_half_over_its_slots(allowed: int, largest: int, sizes: list[int]) -> None:
+    which = replace(ramp(), largest_batch=largest)
+    found = [release_size(which, allowed, slot(index, 144), 0, 0, Brakes(share=0.5)) for index in range(8)]
+    assert [abs(one.value - size) <= 1 for one, size in zip(found, sizes, strict=True)] == [True] * 8
+    assert {one.limit for one in found} == {Limit.SLOW}
+    whole = sum(release_size(which, allowed, slot(index, 144), 0, 0, Brakes(share=0.5)).value for index in range(144))
+    assert whole == min(max(allowed // 2, 1), 144 * largest // 2)
+
+
+def test_a_slow_lane_never_gets_more_than_its_step_has_left() -> None:
+    assert release_size(ramp(), 4_000, slot(10, 144), 0, 3_995, Brakes(share=0.5)) == Size(5, Limit.SPENT)

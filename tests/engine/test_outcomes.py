@@ -1,5 +1,6 @@
 """What follows from each outcome: for the message, its address, its lane; and for nobody else."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -155,7 +156,9 @@ async def test_a_421_halves_what_the_next_slots_release_and_it_climbs_back(tmp_p
         async with one.database.transaction() as tx:
             sizes = [row[0] for row in await tx.exec_driver_sql("SELECT size FROM batches ORDER BY slot")]
         assert sizes[:2] == [10, 5]
-        assert sizes == [10, *sorted(sizes[1:-1]), sizes[-1]]
+        # even shares of an allowance that grows again: neighbours may differ by one the other way
+        assert all(later >= earlier - 1 for earlier, later in pairwise(sizes[1:-1]))
+        assert sizes[-2] > sizes[1]
         assert 10 in sizes[1:]
 
 
