@@ -51,7 +51,8 @@ def test_status_and_plan_have_the_fields_that_programs_may_rely_on(served: House
     assert (status["messages"]["queued"], status["skipped"]) == (1, {})
     assert {"at", "lane", "size", "segments", "limit"} <= set(batch)
     assert (batch["lane"], batch["size"], batch["segments"], plan["late"]) == ("support/other", 1, {"DE": 1}, 0)
-    assert batch["at"] <= plan["done_at"] < batch["until"]
+    begins, done_at, ends = map(datetime.fromisoformat, (batch["at"], plan["done_at"], batch["until"]))
+    assert begins <= done_at < ends
 
 
 def test_a_reload_says_what_changes_and_a_bad_file_changes_nothing(served: House, typed: Typing) -> None:
