@@ -1,6 +1,7 @@
 """`run`, `demo` and `reload`: the daemon, a daemon to look at, and a daemon's configuration read again."""
 
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ def run(desk: Desk) -> int:
 
     Until SIGTERM; what is in flight is finished first, for [service] stop_within at most.
     """
+    # Somebody may ask for a reload before there is anyone to hear it: the file is about to be read anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from config.load import find_config  # noqa: PLC0415 -- --help needs none of it
     from dispatcher.app import run_daemon  # noqa: PLC0415
 

@@ -135,3 +135,17 @@ async def test_a_server_that_takes_its_time_gets_no_heap(tmp_path: Path) -> None
             sizes = [row[0] for row in await tx.exec_driver_sql("SELECT size FROM batches ORDER BY slot")]
         assert sizes[0] == 10
         assert len(one.works.underway) <= 11
+
+
+@pytest.mark.asyncio
+async def test_an_open_queue_of_messages_to_come_is_not_polled(tmp_path: Path) -> None:
+    async with world(tmp_path, SETTINGS, now=at("2026-03-02 08:00"), people=50) as one:
+        await one.send(*({"customer": f"c{number}", "not_before": "2026-03-02T18:00:00Z"} for number in range(50)))
+        await one.run_for(MINUTE)
+        wakes, end = 0, one.now + HOUR
+        while (instant := one.clock.next_wake()) is not None and instant < end:
+            one.clock.set(instant)
+            await one.settle()
+            wakes += 1
+        assert wakes < 10     # an hour's seconds are 3,600
+        assert await one.states() == {"waiting": 50}
