@@ -1,11 +1,8 @@
 """What every store does with attempts and the ledger; and tallies and ledger are true after any moves at all."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -17,7 +14,6 @@ from support.stores import (
     LANE,
     MINUTE,
     NOW,
-    STORES,
     add,
     batch,
     campaign,
@@ -35,21 +31,6 @@ from dispatcher.store.database import Database
 from dispatcher.store.journal import Finding
 from dispatcher.store.tables import messages
 from dispatcher.store.tallies import Deltas
-
-
-@pytest_asyncio.fixture(params=sorted(STORES))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    async with STORES[request.param](tmp_path) as made:
-        yield made
-
-
-@pytest_asyncio.fixture
-async def tx(store: Database) -> AsyncIterator[AsyncConnection]:
-    """A transaction in a store with a campaign; whatever a test did in it, its tallies and ledger are true."""
-    async with store.transaction() as transaction:
-        await campaign(transaction)
-        yield transaction
-        await assert_true(transaction)
 
 
 def finding(message: Message, outcome: str, following: Next, *, reached: bool = True, bad: str = "") -> Finding:

@@ -1,10 +1,8 @@
 """What every store does with the queue: in, out in order, all its moves; tallies always equal a real count."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,29 +21,13 @@ from support.stores import (
     slot,
     states,
 )
-from support.truth import assert_tallies_true, assert_true
+from support.truth import assert_tallies_true
 
 from dispatcher.core.states import State
 from dispatcher.store import ledger, queue, tallies
 from dispatcher.store.database import Database
 from dispatcher.store.tables import messages
 from dispatcher.store.tallies import Deltas
-
-
-@pytest_asyncio.fixture(params=sorted(STORES))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    async with STORES[request.param](tmp_path) as made:
-        yield made
-
-
-@pytest_asyncio.fixture
-async def tx(store: Database) -> AsyncIterator[AsyncConnection]:
-    """A transaction in a store with a campaign; whatever a test did in it, its tallies and ledger are true."""
-    async with store.transaction() as transaction:
-        await campaign(transaction)
-        yield transaction
-        await assert_true(transaction)
-
 
 # Acceptance
 
