@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,6 +52,18 @@ def test_the_demo_holds_what_it_says_and_says_it_as_json(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@contextmanager
+def heard(number: signal.Signals) -> Iterator[None]:
+    """A program started in here hears this signal, also where the tests run under nohup and it would not."""
+    before = signal.getsignal(number)
+    if before is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize(("number", "moment", "code"), [
     (signal.SIGINT, "The main job", 130), (signal.SIGTERM, " mails\n", 143), (signal.SIGHUP, "campaign ", 129),
 ], ids=lambda value: getattr(value, "name", ""))
@@ -58,7 +71,7 @@ def test_a_demo_that_is_stopped_leaves_no_process_and_no_file(
     folder: Path, number: signal.Signals, moment: str, code: int,
 ) -> None:
     """`moment` is in the line after which the signal comes."""
-    with subprocess.Popen(  # noqa: S603 -- the demo
+    with heard(number), subprocess.Popen(  # noqa: S603 -- the demo
         COMMAND, cwd=CHECKOUT, env={"TMPDIR": str(folder), "PATH": ""}, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as demo:
