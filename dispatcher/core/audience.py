@@ -6,7 +6,7 @@ message gives its reason.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dispatcher.core.lanes import Route
@@ -48,6 +48,7 @@ class Candidate:
     suppressed: str = ""                 # the suppression's reason, where one covers address and category
     canceled: bool = False
     superseded: bool = False
+    informed: bool = False               # the customer has got an earlier update of the campaign's incident
     contacts: Sequence[int] = ()         # when the customer got messages of this category
 
 
@@ -90,6 +91,20 @@ def is_active(customer: Customer, rules: Rules, now: int) -> bool:
 def is_stale(facts_at: int | None, stale_after: int, now: int) -> bool:
     """Whether nothing about customers has come in for so long that nobody may be called inactive (promise P10)."""
     return facts_at is None or now - facts_at > stale_after
+
+
+def is_owed(campaign: Campaign, *, informed: bool) -> bool:
+    """Whether a customer gets a campaign whatever else is counted: they were told that it began, so that it is over.
+
+    Neither inactivity nor a cap nor the campaign's `where` keeps the closing update of an incident from those who got
+    an earlier one. What they or we have stopped does, and quiet hours.
+    """
+    return campaign.closes and informed
+
+
+def as_owed(campaign: Campaign, *, informed: bool) -> Campaign:
+    """The campaign by which a customer finds their segment: without its `where` for those to whom it is owed."""
+    return replace(campaign, where={}) if campaign.where and is_owed(campaign, informed=informed) else campaign
 
 
 def verdict(candidate: Candidate, rules: Rules, now: int) -> Verdict:
@@ -136,6 +151,8 @@ def _unwanted(candidate: Candidate, customer: Customer, rules: Rules, now: int) 
     campaign = candidate.campaign
     if campaign.category is Category.PROMOTIONAL and Category.PROMOTIONAL not in customer.consent:
         return SkipReason.NO_CONSENT
+    if is_owed(campaign, informed=candidate.informed):
+        return None
     if not campaign.everyone and not is_active(customer, rules, now):
         return SkipReason.INACTIVE
     cap = rules.caps.get(campaign.category)

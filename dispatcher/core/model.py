@@ -6,6 +6,8 @@ All instants are milliseconds since 1970-01-01T00:00:00Z (see times.py), all dur
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 
@@ -73,6 +75,29 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Replies:
+    """How many answers people can give to what a campaign, or mail from an address, makes customers ask."""
+
+    agents: int
+    per_hour: float                 # answers of one agent
+    expected: float                 # answers expected for each message; above 0
+
+    @property
+    def messages_per_hour(self) -> int:
+        """How many messages an hour bring no more answers than people can give; at least 1."""
+        capacity = self.agents * Fraction(str(self.per_hour)) / Fraction(str(self.expected))
+        return max(floor(capacity), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The first so many messages of a campaign go out alone, and are waited for."""
+
+    size: int
+    wait: int                       # milliseconds after the last of them was released
+
+
+@dataclass(frozen=True, slots=True)
 class Campaign:
     """What is said, to whom, by which senders, in which order of segments; one immutable version of it."""
 
@@ -83,7 +108,10 @@ class Campaign:
     segments: tuple[str, ...] = ("*",)
     incident: str = ""
     sequence: int = 0
+    closes: bool = False                                  # the incident's last word: see core/audience.py
     useful_for: int | None = None
+    replies: Replies | None = None
+    canary: Canary | None = None
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     everyone: bool = False
     reason: str = ""

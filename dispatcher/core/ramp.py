@@ -28,6 +28,7 @@ from math import ceil, floor
 from typing import Final
 
 from config.ramps import Ramp
+from config.units import MILLISECONDS
 from dispatcher.core.calendar import Slot
 
 _REMEMBERED: Final = 7             # sending steps that the guard looks at
@@ -85,8 +86,10 @@ class Limit(StrEnum):
     SPENT = "spent"                     # the step has less left than that share
     LARGEST_BATCH = "largest_batch"
     PENDING = "pending"                 # messages of earlier slots have not yet begun to be handed over
-    SLOW = "slow"                       # the server asked for less (421)
+    SLOW = "slow"                       # the lane's reputation, or a reply rule's pace (core/reputation.py)
     LATE = "late"                       # released late: only the rest of the slot counts
+    REPLIES = "replies"                 # people cannot answer more in an hour (quotas.py)
+    CANARY = "canary"                   # the campaign's first messages go alone (quotas.py)
     BACKLOG = "backlog"                 # no more messages were due
 
 
@@ -176,14 +179,16 @@ def _exact(factor: float) -> Fraction:
 
 @dataclass(frozen=True, slots=True)
 class Brakes:
-    """What holds a release back besides its ramp: how its server takes the lane.
+    """What holds a release back besides its ramp: how its provider takes the lane.
 
-    A `share` below 1 is cut of the allowance and of largest_batch, not of each slot, so that slots of one message
-    become rarer and not empty.
+    Both are cut of the step's allowance, not of each slot, so that slots of one message become rarer and not empty:
+    a `share` below 1 (of largest_batch, too), and `per_minute`, which comes to as many messages as the step has slots
+    of so many minutes. At 10 a minute, slots of a second release one each sixth.
     """
 
     pending: int = 0        # released by earlier slots of the lane, and not yet begun to be handed over
     share: float = 1.0
+    per_minute: int | None = None
 
 
 FREE: Final = Brakes()
@@ -194,10 +199,10 @@ def release_size(ramp: Ramp, allowed: int, slot: Slot, now: int, spent: int, bra
 
     `allowed` is the step's allowance, `spent` what the step's batches have taken of it.
     """
-    share = brakes.share
-    largest = _part(ramp.largest_batch, share)
-    size = _whole_size(_part(allowed, share), slot, allowed - spent, largest, brakes.pending)
-    if share < 1 and size.limit in {Limit.ALLOWANCE, Limit.LARGEST_BATCH}:
+    cut, largest = _cut(ramp, allowed, slot, brakes), _part(ramp.largest_batch, brakes.share)
+    size = _whole_size(cut, slot, allowed - spent, largest, brakes.pending)
+    slow = brakes.share < 1
+    if (size.limit is Limit.ALLOWANCE and (slow or cut < allowed)) or (size.limit is Limit.LARGEST_BATCH and slow):
         size = Size(size.value, Limit.SLOW)
     late = late_size(size.value, slot, now)
     return size if late == size.value else Size(late, Limit.LATE)
@@ -210,6 +215,14 @@ def slot_size(allowed: int, slot: Slot, spent: int, largest_batch: int, pending:
     another by more than one.
     """
     return _whole_size(allowed, slot, allowed - spent, largest_batch, pending).value
+
+
+def _cut(ramp: Ramp, allowed: int, slot: Slot, brakes: Brakes) -> int:
+    """What the brakes leave of a step's allowance."""
+    left = _part(allowed, brakes.share)
+    if brakes.per_minute is None:
+        return left
+    return min(left, max(brakes.per_minute * slot.count * ramp.every // MILLISECONDS["m"], 1))
 
 
 def _part(whole: int, share: float) -> int:
@@ -245,9 +258,9 @@ def slot_with_share(ramp: Ramp, allowed: int, slot: Slot) -> int:
     return slot.start + (index - slot.index) * ramp.every
 
 
-def look_on(ramp: Ramp, allowed: int, slot: Slot, spent: int, share: float = 1.0) -> int:
+def look_on(ramp: Ramp, allowed: int, slot: Slot, spent: int, brakes: Brakes = FREE) -> int:
     """Where to look on after a slot that released nothing: the next with a share, or the next step if all is spent."""
-    return slot.step_end if spent >= allowed else slot_with_share(ramp, _part(allowed, share), slot)
+    return slot.step_end if spent >= allowed else slot_with_share(ramp, _cut(ramp, allowed, slot, brakes), slot)
 
 
 def start_times(slot: Slot, size: int, now: int) -> list[int]:

@@ -13,6 +13,7 @@ from dispatcher.core.audience import (
     Send,
     Skip,
     Wait,
+    as_owed,
     is_active,
     is_stale,
     last_activity,
@@ -112,6 +113,40 @@ def test_a_category_is_capped_per_customer(contacts, capped):
     rules = replace(RULES, caps={Category.SERVICE: Cap(2, DAY)})
     assert asked(rules=rules, contacts=contacts) == (Skip(SkipReason.CAPPED) if capped else Send())
     assert asked(rules=replace(RULES, caps={Category.PROMOTIONAL: Cap(1, DAY)}), contacts=contacts) == Send()
+
+
+CLOSING = replace(SERVICE, incident="flood", sequence=9, closes=True)
+CAPPED = replace(RULES, caps={Category.SERVICE: Cap(1, DAY)})
+
+
+@pytest.mark.parametrize(("campaign", "informed", "changes", "expected"), [
+    (CLOSING, True, {"customer": Customer("a", email="a@x.example"), "contacts": (NOW - HOUR,)}, Send()),
+    (CLOSING, False, {"customer": Customer("a", email="a@x.example")}, Skip(SkipReason.INACTIVE)),
+    (CLOSING, False, {"contacts": (NOW - HOUR,)}, Skip(SkipReason.CAPPED)),
+    (replace(CLOSING, closes=False), True, {"contacts": (NOW - HOUR,)}, Skip(SkipReason.CAPPED)),
+    (CLOSING, True, {"suppressed": "bounce"}, Skip(SkipReason.SUPPRESSED)),
+    (CLOSING, True, {"suppressed": "unsubscribe"}, Skip(SkipReason.UNSUBSCRIBED)),
+    (CLOSING, True, {"canceled": True}, Skip(SkipReason.CANCELED)),
+    (CLOSING, True, {"expires_at": NOW}, Skip(SkipReason.EXPIRED)),
+    (CLOSING, True, {"route": Route("DE", 0)}, Skip(SkipReason.NO_ADDRESS)),
+    (replace(CLOSING, category=Category.PROMOTIONAL), True, {}, Skip(SkipReason.NO_CONSENT)),
+])
+def test_who_was_told_that_it_began_is_told_that_it_is_over(campaign, informed, changes, expected):
+    assert asked(campaign=campaign, informed=informed, rules=CAPPED, **changes) == expected
+
+
+def test_the_last_word_keeps_to_quiet_hours():
+    asleep = replace(ACTIVE, timezone="Asia/Tokyo")
+    assert asked(campaign=CLOSING, informed=True, customer=asleep, rules=NIGHT) == \
+        Wait(parse_instant("2026-03-01T23:00:00Z"))
+
+
+def test_for_whom_it_is_owed_to_a_campaign_has_no_where():
+    narrow = replace(CLOSING, where={"plan": ("pro",)})
+    assert as_owed(narrow, informed=True).where == {}
+    assert as_owed(narrow, informed=False) is narrow
+    assert as_owed(replace(narrow, closes=False), informed=True).where == {"plan": ("pro",)}
+    assert as_owed(CLOSING, informed=True) is CLOSING
 
 
 NIGHT = replace(RULES, quiet_hours=(21 * 60, 8 * 60))

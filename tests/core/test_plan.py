@@ -9,7 +9,7 @@ from support.timetables import at, days, ramp
 from config.ramps import Ramp
 from config.units import DAY
 from dispatcher.core.calendar import Slot, next_slot
-from dispatcher.core.plan import Hold, LaneView, Plan, PlannedBatch, Run, Unplaced, plan
+from dispatcher.core.plan import After, Hold, LaneView, Plan, PlannedBatch, Run, Unplaced, plan
 from dispatcher.core.ramp import LEAD, Limit
 from dispatcher.core.times import format_instant, local_date
 
@@ -52,7 +52,8 @@ def test_a_plan_is_a_timetable_that_grows_with_the_ramp() -> None:
 def test_a_batch_names_its_slot_and_what_is_in_it() -> None:
     assert plan([view(run(1, "DE"), run(1, "FR", "sale"))], SEVEN).batches == [
         PlannedBatch(at("2026-03-02 08:00"), at("2026-03-02 09:00"), LANE, 2, {"DE": 1, "FR": 1},
-                     {"news": 1, "sale": 1}, Limit.ALLOWANCE),
+                     {"news": 1, "sale": 1}, Limit.ALLOWANCE, After.HOURS, 8,
+                     {("news", "DE"): 1, ("sale", "FR"): 1}),
     ]
 
 
@@ -61,7 +62,7 @@ def test_the_end_is_the_start_of_the_very_last_message() -> None:
 
 
 def test_nothing_to_send_is_an_empty_plan() -> None:
-    assert plan([view(), view(run(0), lane="b/b")], SEVEN) == Plan([], None, 0, 0, {}, [])
+    assert plan([view(), view(run(0), lane="b/b")], SEVEN) == Plan([], None, 0, 0, {}, [], [])
 
 
 def test_the_order_is_priority_then_rank_then_first_come() -> None:
@@ -218,7 +219,7 @@ def test_a_plan_does_not_walk_the_slots_in_which_nothing_happens(
         asked.append(after)
         return next_slot(which, name, after)
 
-    monkeypatch.setattr("dispatcher.core.plan.next_slot", counted)
+    monkeypatch.setattr("dispatcher.core.walk.next_slot", counted)
     assert plan([lane], SEVEN).left == 0
     assert len(asked) < 30
 

@@ -12,6 +12,7 @@ from config.ramps import Ramp
 from config.units import DAY
 from dispatcher.core.calendar import Slot, coming_slot, next_slot, step_at
 from dispatcher.core.plan import LaneView, PlannedBatch, Run, plan
+from dispatcher.core.quotas import HOUR, Bounds, Trial
 from dispatcher.core.ramp import PastStep, allowance, late_size, slot_size
 
 LANE = "support/gmail"
@@ -167,3 +168,68 @@ def test_a_plan_asked_again_on_the_way_says_the_same(view: LaneView, count: int,
     again = plan([replace(later_view(view, batches, now), backlog=rest)], now, until=NOW + 400 * DAY)
     assert again.batches == list(first.batches)[done:]
     assert again.done_at == first.done_at or not again.batches
+
+
+GROUPS: tuple[tuple[str, ...], ...] = ((), ("a",), ("b",), ("a", "b"))
+
+
+@st.composite
+def lanes_that_share(draw: st.DrawFn) -> tuple[list[LaneView], Bounds]:
+    """Some lanes whose campaigns share bounds, and those bounds."""
+    groups = {campaign: draw(st.sampled_from(GROUPS)) for campaign in ("news", "sale")}
+    lanes = [
+        LaneView(f"support/{name}", draw(ramps()), backlog=[replace(run, groups=groups[run.campaign])
+                                                            for run in draw(RUNS)])
+        for name in draw(st.sampled_from(["x", "xy", "xyz"]))
+    ]
+    trials = st.builds(Trial, st.integers(1, 30), st.integers(60_000, 12 * HOUR))
+    before = draw(st.lists(st.tuples(st.integers(NOW - HOUR + 1, NOW), st.sampled_from("ab"), st.integers(1, 6)),
+                           max_size=4))
+    return lanes, Bounds(
+        per_hour={"a": draw(st.integers(1, 20)), "b": draw(st.integers(1, 40))}, released=sorted(before),
+        canaries=draw(st.dictionaries(st.just("sale"), trials)),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(lanes_that_share())
+def test_no_hour_of_a_plan_goes_above_what_people_can_answer(shared: tuple[list[LaneView], Bounds]) -> None:
+    lanes, bounds = shared
+    groups = {(run.campaign): run.groups for lane in lanes for run in lane.backlog}
+    found = plan(lanes, NOW, NOW + 6 * DAY, bounds=bounds)
+    for group, most in bounds.per_hour.items():
+        releases = [(at_, count) for at_, name, count in bounds.released if name == group]
+        for one in found.batches:
+            count = sum(number for campaign, number in one.campaigns.items() if group in groups[campaign])
+            releases.append((one.at, count))
+            gone = sum(number for at_, number in releases if one.at - HOUR + 1_000 < at_ <= one.at)
+            assert count == 0 or gone <= most
+    assert sum(one.size for one in found.batches) + found.late + found.left == \
+        sum(run.count for lane in lanes for run in lane.backlog)
+
+
+@settings(max_examples=60, deadline=None)
+@given(lanes_that_share())
+def test_a_canary_is_alone_until_its_wait_is_over(shared: tuple[list[LaneView], Bounds]) -> None:
+    lanes, bounds = shared
+    trial = bounds.canaries.get("sale")
+    gone, last = 0, 0
+    for one in plan(lanes, NOW, NOW + 6 * DAY, bounds=bounds).batches:
+        count = one.campaigns.get("sale", 0)
+        if trial is None or not count:
+            continue
+        if gone < trial.left:
+            gone, last = gone + count, one.at
+            assert gone <= trial.left
+        else:
+            assert one.at >= last + trial.wait - 1_000
+
+
+@settings(max_examples=40, deadline=None)
+@given(lanes_that_share(), st.integers(1, 10))
+def test_a_plan_of_the_first_batches_is_the_beginning_of_the_whole(
+    shared: tuple[list[LaneView], Bounds], most: int,
+) -> None:
+    lanes, bounds = shared
+    whole = plan(lanes, NOW, NOW + 3 * DAY, bounds=bounds)
+    assert plan(lanes, NOW, NOW + 3 * DAY, most, bounds).batches == whole.batches[:most]

@@ -15,6 +15,7 @@ from dispatcher.core.ramp import (
     Limit,
     Size,
     late_size,
+    look_on,
     release_size,
     slot_size,
     slot_with_share,
@@ -82,7 +83,7 @@ def test_a_cut_step_gets_its_share_only() -> None:
 
 
 @given(st.integers(1, 50_000), st.integers(1, 2_000), st.integers(1, 50_000))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_the_slots_of_a_step_use_the_whole_allowance_and_never_more(
     allowed: int, count: int, largest_batch: int,
 ) -> None:
@@ -141,7 +142,7 @@ def test_the_first_message_has_time_to_be_prepared_and_the_last_a_gap_before_the
 
 
 @given(st.integers(1, 5_000), st.integers(0, 1_200))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_gaps_between_start_times_differ_by_a_millisecond_at_most(size: int, now: int) -> None:
     times = start_times(slot(start=0, length=1_000), size, now)
     gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -178,3 +179,42 @@ def test_a_slow_lane_releases_half_over_its_slots(allowed: int, largest: int, si
 
 def test_a_slow_lane_never_gets_more_than_its_step_has_left() -> None:
     assert release_size(ramp(), 4_000, slot(10, 144), 0, 3_995, Brakes(share=0.5)) == Size(5, Limit.SPENT)
+
+
+def test_ten_a_minute_in_slots_of_a_second_are_one_each_sixth() -> None:
+    which, brakes = ramp(every="1s"), Brakes(per_minute=10)
+    found = [release_size(which, 86_400, slot(index, 43_200, length=1_000), 0, 0, brakes) for index in range(12)]
+    assert [one.value for one in found] == [0, 0, 0, 0, 0, 1] * 2
+    assert {one.limit for one in found} == {Limit.SLOW}
+
+
+@pytest.mark.parametrize(("allowed", "share", "per_minute", "expected"), [
+    (14_400, 1.0, 10, Size(50, Limit.SLOW)),            # of the slot's 100
+    (14_400, 0.5, 10, Size(50, Limit.SLOW)),            # both come to the same
+    (14_400, 0.2, 10, Size(20, Limit.SLOW)),            # the share is the smaller
+    (1_440, 1.0, 10, Size(10, Limit.ALLOWANCE)),        # the allowance alone is slower than the rule
+    (14_400, 1.0, 1_000, Size(100, Limit.ALLOWANCE)),
+])
+def test_a_rule_s_pace_is_a_bound_beside_the_others(
+    allowed: int, share: float, per_minute: int, expected: Size
+) -> None:
+    brakes = Brakes(share=share, per_minute=per_minute)
+    assert release_size(ramp(), allowed, slot(1, 144), 0, 0, brakes) == expected
+
+
+def test_the_next_slot_with_a_share_under_a_rule_s_pace_is_found_at_once() -> None:
+    which, brakes = ramp(every="1s"), Brakes(per_minute=1)
+    first = slot(0, 43_200, length=1_000)
+    assert look_on(which, 86_400, first, 0, brakes) == 59_000
+    assert look_on(which, 86_400, first, 0, Brakes(share=0.5, per_minute=1)) == 59_000
+    assert look_on(which, 86_400, first, 86_400, brakes) == first.step_end
+
+
+@given(st.integers(1, 5_000), st.integers(1, 120), st.sampled_from(["1m", "2m", "5m"]))
+@settings(deadline=None)
+def test_a_rule_s_pace_starves_nobody_and_is_kept(allowed: int, per_minute: int, every: str) -> None:
+    which, brakes = ramp(every=every), Brakes(per_minute=per_minute)
+    count = 12 * 3_600_000 // which.every
+    slots = [slot(index, count, length=which.every) for index in range(count)]
+    whole = sum(release_size(which, allowed, one, 0, 0, brakes).value for one in slots)
+    assert whole == min(allowed, per_minute * 720, which.largest_batch * count)

@@ -29,6 +29,8 @@ TABLE = [
     ("450 4.2.1 later",           D,     D,     D,     D,     D,     D,     D,     D,   D),
     ("550 5.1.1 unknown",         D,     D,     D,     D,     D,     R,     R,     R,   R),
     ("550 5.7.1 policy",          D,     D,     D,     D,     D,     R,     R,     R,   R),
+    ("554 5.7.1 <a@b>: Relay access denied", D, D, D,  D,     D,     D,     D,     D,   D),
+    ("530 5.7.0 authenticate",    D,     D,     D,     D,     D,     D,     D,     D,   D),
     ("552 5.3.4 too big",         D,     D,     D,     D,     R,     R,     R,     R,   R),
     ("550 frequency limited",     D,     D,     D,     D,     D,     D,     D,     D,   D),
     ("550 5.7.1 rate limited",    D,     D,     D,     D,     D,     D,     D,     D,   D),
@@ -49,6 +51,32 @@ def reply(text: str) -> Reply:
 def test_a_reply_means_what_its_phase_says(phase: Phase, text: str, expected: Result | str) -> None:
     outcome = outcome_of_reply(phase, reply(text))
     assert (GO_ON if outcome is None else outcome.result) == expected
+
+
+@pytest.mark.parametrize("phase", [Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT])
+@pytest.mark.parametrize("text", [
+    "554 5.7.1 <ada@mail.example>: Relay access denied", "454 4.7.1 <ada@mail.example>: Relay access denied",
+    "550 5.7.1 <ada@mail.example>... Relaying denied", "550 relay not permitted", "550 5.7.1 Unable to relay",
+    "550 5.7.1 Client does not have permissions to relay", "553 sorry, relaying denied from your location",
+    "551 we do not relay mail.example", "550 not allowed to relay", "550 Authentication is required for relay",
+    "530 5.7.0 Must issue a STARTTLS command first", "530 5.7.0 authentication required", "535 5.7.8 who are you",
+    "550 5.7.1 Authentication Required", "550 you must log in to send mail", "503 5.5.4 You must be authenticated",
+])
+def test_who_is_not_let_in_has_a_set_up_to_mend_and_no_recipient_is_refused(phase: Phase, text: str) -> None:
+    outcome = outcome_of_reply(phase, reply(text))
+    assert outcome is not None
+    assert (outcome.result, outcome.trouble) == (D, Trouble.SETUP)
+
+
+@pytest.mark.parametrize("text", [
+    "550 5.7.1 Message rejected as spam", "550 5.7.26 This mail is unauthenticated, which poses a security risk",
+    "550 5.7.1 Unauthenticated email from acme.example is not accepted due to its DMARC policy",
+    "550 5.1.1 no mailbox relay@mail.example", "550 mailbox full, we relayed your complaint",
+])
+def test_words_about_the_message_or_the_mailbox_refuse_the_recipient(text: str) -> None:
+    outcome = outcome_of_reply(Phase.RCPT, reply(text))
+    assert outcome is not None
+    assert outcome.result is R
 
 
 @pytest.mark.parametrize(("phase", "text", "trouble"), [
@@ -75,8 +103,28 @@ def test_the_trouble_says_whom_it_concerns(phase: Phase, text: str, trouble: Tro
 
 def test_the_server_is_quoted() -> None:
     outcome = outcome_of_reply(Phase.RCPT, Reply(550, "5.1.1 no such user\n5.1.1 really"))
-    assert outcome == Outcome(
-        Result.REJECTED, "550 5.1.1", "550 5.1.1 no such user 5.1.1 really", Trouble.BAD_ADDRESS)
+    said = "550 5.1.1 no such user 5.1.1 really"
+    assert outcome == Outcome(Result.REJECTED, "550 5.1.1", said, Trouble.BAD_ADDRESS, reply=said)
+
+
+@pytest.mark.parametrize(("phase", "text", "expected"), [
+    (Phase.BANNER, "421 4.7.0 [TSS04] later", "421 4.7.0 [TSS04] later"),     # without our word about the place
+    (Phase.BANNER, "554 no", "554 no"),
+    (Phase.RCPT, "450 4.2.1 later", "450 4.2.1 later"),
+    (Phase.DOT, "550 5.7.1 policy", "550 5.7.1 policy"),
+    (Phase.DOT, "250 taken, at an unusual rate", ""),                          # it has refused nothing
+    (Phase.RCPT, "0 rate limited, and no reply at all", ""),
+    (Phase.DOT, "0 nonsense", ""),
+])
+def test_rules_see_the_server_s_words_and_none_of_ours(phase: Phase, text: str, expected: str) -> None:
+    outcome = outcome_of_reply(phase, reply(text))
+    assert outcome is not None
+    assert outcome.reply == expected
+
+
+def test_a_silence_has_no_words() -> None:
+    assert {outcome_of_loss(phase, "timed out").reply for phase in Phase} == {""}
+    assert outcome_of_setup("no TLS").reply == outcome_of_poison("too long").reply == ""
 
 
 @given(st.sampled_from(Phase), replies)
