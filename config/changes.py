@@ -16,7 +16,7 @@ from config.ramp_table import RampKeys, RampTable, resolve_table
 
 Words = Mapping[str, Any]
 
-_RESTART: Final = frozenset({"store.url", "http.admin"})
+_RESTART: Final = frozenset({"store.url", "store.password", "store.ca_file", "http.admin"})
 _UNSET: Final = "unset"
 
 
@@ -44,7 +44,7 @@ def changes(old: Settings, new: Settings) -> list[Change]:
     for table in Settings.model_fields:
         if table == "ramps":
             found += _named("ramps", _ramps(old, new), _ramps(new, old))
-        elif table == "senders":
+        elif table in {"senders", "replies"}:
             found += _named(table, before[table], after[table])
         else:
             found += _table((table,), before[table], after[table])
@@ -70,7 +70,7 @@ def _table(prefix: tuple[str, ...], old: Words, new: Words) -> Iterator[Change]:
             continue
         key = ".".join((key_text(prefix), name))
         if isinstance(before, SecretStr) or isinstance(after, SecretStr):
-            yield Change(key, "", "changed", restart=False)
+            yield Change(key, "", "changed", restart=key in _RESTART)
         else:
             yield Change(key, _text(before), _text(after), restart=key in _RESTART)
 
@@ -105,7 +105,8 @@ def _text(value: Any) -> str:  # noqa: ANN401 -- whatever a key of the file hold
     if value is None:
         return _UNSET
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_text(inner)}" for key, inner in value.items()) + " }"
+        inside = ((key, inner) for key, inner in value.items() if inner is not None)
+        return "{ " + ", ".join(f"{key} = {_text(inner)}" for key, inner in inside) + " }"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_text(inner) for inner in value) + "]"
     return json.dumps(value, ensure_ascii=False)

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, Pla
 
 from config.addresses import Mailbox, header_safe, parse_mailbox
 from config.faults import kind_of, nearest
+from config.nameservers import Nameserver, parse_nameserver
 from config.secrets import read_secret
 from config.servers import Server, is_host_name, parse_server
 from config.units import DAY, WEEKDAYS, format_duration, parse_duration, parse_hours, parse_weekdays
@@ -200,6 +201,7 @@ _Duration = _words(format_duration)
 Duration = Annotated[int, duration(1_000), _Duration]                      # a second or more
 Delay = Annotated[int, duration(1_000, 30 * DAY), _Duration]
 StopWithin = Annotated[int, duration(1_000, 3_600_000), _Duration]
+Patience = Annotated[int, duration(100, 60_000), _Duration]
 Every = Annotated[int, duration(100, DAY), _Duration]
 Step = Annotated[int, duration(1_000, DAY), _Duration]
 Offset = Annotated[int | None, PlainValidator(_offset),
@@ -223,5 +225,7 @@ MailboxText = Annotated[Mailbox, PlainValidator(_mailbox), _words(str)]
 ServerUrl = Annotated[Server, PlainValidator(lambda value: parse_server(text_of(value, "smtp://localhost:25"))),
                       _words(str)]
 HostName = Annotated[str, PlainValidator(_host)]
+NameserverText = Annotated[Nameserver, PlainValidator(lambda value: parse_nameserver(text_of(value, "127.0.0.1:53"))),
+                           _words(str)]
 Secret = Annotated[SecretStr, PlainValidator(_secret),
                    PlainSerializer(lambda _: "**********", return_type=str, when_used="json")]

@@ -16,9 +16,10 @@ from pydantic import BaseModel, ValidationError
 
 from config.faults import ConfigFaults, Fault, Placed, any_of, faults_of, key_text, nearest, place_of
 from config.fields import Origin
-from config.lines import find_places
+from config.lines import Key, find_places
 from config.model import Settings
 from config.ramp_table import faults_between
+from config.replies import same_addresses
 from config.secrets import exposure
 from config.toml import Document, read_toml
 
@@ -69,10 +70,11 @@ def load(path: Path, environ: Mapping[str, str] | None = None, *, read_secrets: 
     """
     environ = os.environ if environ is None else environ
     document = read_toml(path)
-    settings = _judge(document, Settings, Origin(document.folder, environ, read_secrets), _across_tables)
+    settings = _judge(document, Settings, Origin(document.folder, environ, read_secrets), across_tables)
     places = find_places(document.text).lines
     warnings = [
         *(Fault(document.file, place_of(key, places), key_text(key), problem) for key, problem in _exposed(document)),
+        *(Fault(document.file, place_of(key, places), key_text(key), problem) for key, problem in _nameless(settings)),
         *(Fault(document.file, 0, "", problem) for problem in _unknown_variables(document, environ)),
     ]
     return Loaded(settings, tuple(warnings), document.digest)
@@ -103,7 +105,8 @@ def _table(data: object, name: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _across_tables(data: Mapping[str, Any]) -> Iterator[Placed]:
+def across_tables(data: Mapping[str, Any]) -> Iterator[Placed]:
+    """What no one table of the settings can judge."""
     senders, ramps = _table(data, "senders"), _table(data, "ramps")
     if not senders and isinstance(data.get("senders", {}), dict):
         yield ("senders",), "has nobody to send as; write at least one [senders.NAME]"
@@ -115,24 +118,37 @@ def _across_tables(data: Mapping[str, Any]) -> Iterator[Placed]:
         if isinstance(ramp, str) and ramp not in ramps:
             there = f"the ramps are {any_of(ramps)}" if ramps else "there are none"
             yield ("senders", name, "ramp"), f"names no ramp{nearest(ramp, ramps)}; {there}, and [ramps.NAME] makes one"
+    yield from same_addresses(_table(data, "replies"))
 
 
-def _passwords(document: Document) -> Iterator[tuple[str, Any]]:
-    for name, sender in _table(document.data, "senders").items():
+def passwords(data: Mapping[str, Any]) -> Iterator[tuple[Key, Any]]:
+    """Where each secret of a file that has no faults is said to be: (its key, its source)."""
+    store = _table(data, "store")
+    if "password" in store:
+        yield ("store", "password"), store["password"]
+    for name, sender in _table(data, "senders").items():
         if "password" in sender:
-            yield name, sender["password"]
+            yield ("senders", name, "password"), sender["password"]
 
 
 def _exposed(document: Document) -> Iterator[Placed]:
-    for name, source in _passwords(document):
+    for key, source in passwords(document.data):
         problem = exposure(source, document.folder)
         if problem:
-            yield ("senders", name, "password"), problem
+            yield key, problem
+
+
+def _nameless(settings: Settings) -> Iterator[Placed]:
+    """Direct senders that greet strangers' servers with an address alone."""
+    for name, sender in settings.senders.items():
+        if sender.server.direct and sender.helo is None:
+            yield ("senders", name, "server"), ("is direct, and many servers refuse who greets them without a name; "
+                                                "set helo to this machine's name in the DNS")
 
 
 def _unknown_variables(document: Document, environ: Mapping[str, str]) -> Iterator[str]:
     """The environment's variables with our prefix that nothing reads: a slip, and a silent one."""
-    known = {VARIABLE} | {source.get("env") for _, source in _passwords(document)}
+    known = {VARIABLE} | {source.get("env") for _, source in passwords(document.data)}
     for name in sorted(environ):
         if name.startswith(_PREFIX) and name not in known:
             yield f"the environment has {name}, which means nothing here; the one variable that does is {VARIABLE}"

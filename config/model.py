@@ -23,13 +23,18 @@ from config.fields import (
     Line,
     MailboxText,
     Name,
+    NameserverText,
+    Patience,
     Secret,
     ServerUrl,
     StopWithin,
     Table,
 )
 from config.places import admin_address, store_url
+from config.postgresql import SCHEME, VERIFYING, Postgresql, SslMode, parse_postgresql
 from config.ramp_table import RampTable
+from config.replies import RepliesTable, ReplyAddress
+from config.reputation_table import ReputationTable
 from config.servers import Server, Tls
 from config.units import DAY, MILLISECONDS
 
@@ -85,11 +90,34 @@ class Store(Table):
     """[store]: the durable queue and ledger."""
 
     url: Annotated[str, PlainValidator(store_url)] = "sqlite:////var/lib/dispatcher/dispatcher.db"
+    password: Secret | None = None                       # of PostgreSQL's user
+    ca_file: CaFile | None = None                        # PEM: authorities to trust instead of the system's
 
     @property
-    def path(self) -> Path:
-        """The database file."""
-        return Path(self.url.removeprefix("sqlite:///"))
+    def path(self) -> Path | None:
+        """The database file of SQLite; None where the store is PostgreSQL's."""
+        return Path(self.url.removeprefix("sqlite:///")) if self.postgresql is None else None
+
+    @property
+    def postgresql(self) -> Postgresql | None:
+        """The database of PostgreSQL; None where the store is a file."""
+        return parse_postgresql(self.url) if self.url.startswith(f"{SCHEME}://") else None
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        database, faults = self.postgresql, list[Placed]()
+        if database is None:
+            faults += [((key,), "means nothing to a store in a SQLite file; leave it out")
+                       for key in ("password", "ca_file") if getattr(self, key) is not None]
+        else:
+            if self.ca_file is not None and database.sslmode not in VERIFYING:
+                faults.append((("ca_file",), f"means nothing unless the url insists: ?sslmode={SslMode.VERIFY_FULL}"))
+            if self.password is not None and database.sslmode is SslMode.DISABLE and not database.loopback:
+                problem = "would send all that is stored in clear, and perhaps the password; leave out ?sslmode=disable"
+                faults.append((("url",), problem))
+        if faults:
+            raise placed(faults)
+        return self
 
 
 class Audience(Table):
@@ -124,6 +152,11 @@ class Sender(Table):
             faults.append((("password",), "needs a username beside it"))
         if self.password is not None and self.server.tls is Tls.OFF and not self.server.loopback:
             faults.append((("server",), "would send the password in clear; leave out ?tls=off, or write ?tls=required"))
+        if self.server.direct:
+            faults += [((key,), problem) for key, problem in (
+                ("username", "means nothing to direct://: recipients' servers know no accounts; leave it out"),
+                ("connections", "means nothing to direct://, which keeps to the bounds of each provider; leave it out"),
+            ) if key in self.model_fields_set]
         if faults:
             raise placed(faults)
         return self
@@ -148,6 +181,14 @@ class Retry(Table):
     delays: tuple[Delay, ...] = Field(strict=False, min_length=1, max_length=100,       # the last repeats
                                       default=(30 * _MINUTE, 30 * _MINUTE, 60 * _MINUTE, 120 * _MINUTE, 180 * _MINUTE))
     give_up_after: Duration = 4 * DAY
+
+
+class Mx(Table):
+    """[mx]: how the provider of a domain is found that the shipped table does not have, and the servers of its mail."""
+
+    lookup: bool = True                                  # false: by the table alone; direct senders ask all the same
+    nameservers: tuple[NameserverText, ...] = Field(strict=False, max_length=8, default=())     # none: the system's
+    timeout: Patience = 5 * MILLISECONDS["s"]            # of one question, all nameservers together; 100ms to 60s
 
 
 class Http(Table):
@@ -180,6 +221,9 @@ class Settings(Table):
     frequency: dict[Annotated[str, AfterValidator(_capped_category)], Cap]      # no cap unless set
     quiet: Quiet
     retry: Retry
+    replies: dict[ReplyAddress, RepliesTable]            # pace by answers, of all mail with a reply address
+    reputation: ReputationTable
+    mx: Mx
     http: Http
     campaigns: Campaigns
 

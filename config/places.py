@@ -6,21 +6,26 @@ from typing import Final
 from pydantic import ValidationInfo
 
 from config.fields import absolute, origin_of, plain_path, text_of
+from config.postgresql import SCHEME, parse_postgresql
 
 _LONGEST_SOCKET: Final = 107        # bytes: sun_path of unix(7), less its final NUL
-_STORE_FORM: Final = 'write "sqlite:///NAME.db" beside this file, or "sqlite:////FOLDER/NAME.db"'
+_STORE_FORM: Final = ('write "sqlite:///NAME.db" beside this file, "sqlite:////FOLDER/NAME.db", '
+                      'or "postgresql://USER@HOST/DATABASE"')
+_POSTGRESQL: Final = ("postgres", SCHEME)
 
 
 def store_url(value: object, info: ValidationInfo) -> str:
-    """`sqlite:////absolute/path` of the store; ValueError says what is allowed.
+    """`sqlite:////absolute/path` or `postgresql://user@host:port/database`; ValueError says what is allowed.
 
     After `sqlite:///`, a name without a folder, or with "./" or "../" before it, is relative to the file; anything
     else is absolute, whether its first slash was written or not.
     """
     text = text_of(value, "sqlite:///dispatcher.db")
     scheme, colon, rest = text.partition("://")
-    if scheme.partition("+")[0] in {"postgresql", "postgres"}:
-        raise ValueError(f"names PostgreSQL, which comes later; this version keeps its store in SQLite: {_STORE_FORM}")
+    if colon and scheme == SCHEME:
+        return str(parse_postgresql(text))
+    if scheme.partition("+")[0] in _POSTGRESQL:
+        raise ValueError(f'names PostgreSQL otherwise than "{SCHEME}://"; {_STORE_FORM}')
     if not colon or scheme != "sqlite":
         raise ValueError(f"is no store; {_STORE_FORM}")
     path = rest.removeprefix("/")

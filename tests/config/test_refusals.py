@@ -142,6 +142,25 @@ def test_a_sender_that_cannot_be_meant_is_refused(tmp_path: Path, line: str, key
     assert "hunter2" not in found
 
 
+@pytest.mark.parametrize(("lines", "line", "key", "problem"), [
+    ("connections = 5", 6, "connections", "means nothing to direct://, which keeps to the bounds of each provider"),
+    ("username = 'acme'\npassword = { env = 'SECRET' }", 6, "username", "means nothing to direct://"),
+])
+def test_a_direct_sender_has_neither_an_account_nor_connections_of_its_own(
+    tmp_path: Path, lines: str, line: int, key: str, problem: str,
+) -> None:
+    found = only_fault(tmp_path, SENDER.format(f"server = 'direct://'\n{lines}"), {"SECRET": "hunter2"})
+    assert found.startswith(f"dispatcher.toml:{line}: senders.support.{key}: {problem}")
+
+
+def test_a_direct_sender_without_a_name_to_greet_with_is_worth_a_warning(tmp_path: Path) -> None:
+    warned = [loaded(tmp_path, SENDER.format(f"server = 'direct://'\n{line}")).warnings
+              for line in ("", "helo = 'mail.acme.example'")]
+    assert [str(one).partition(": is direct")[0].rpartition("/")[2] for one in warned[0]] == [
+        "dispatcher.toml:5: senders.support.server"]
+    assert warned[1] == ()
+
+
 @pytest.mark.parametrize(("server", "clear"), [
     ("smtp://mail.acme.example?tls=off", True), ("smtp://localhost?tls=off", False), ("smtp://[::1]?tls=off", False),
     ("smtp://mail.acme.example", False), ("smtps://mail.acme.example", False),
@@ -159,8 +178,8 @@ def test_a_password_never_leaves_the_machine_in_clear(tmp_path: Path, server: st
     ("store = 5", 1, "store", "must be a table, not a whole number"),
     ("store = [5]", 1, "store", "must be a table, not a list"),
     ("[store]\nurl = 'mysql://x'", 2, "store.url", "is no store"),
-    ("[store]\nurl = 'postgresql://user@host/db'", 2, "store.url", "names PostgreSQL, which comes later"),
-    ("[store]\nurl = 'postgresql+asyncpg://user@host/db'", 2, "store.url", "names PostgreSQL, which comes later"),
+    ("[store]\nurl = 'postgres://user@host/db'", 2, "store.url", 'names PostgreSQL otherwise than "postgresql://"'),
+    ("[store]\nurl = 'postgresql+asyncpg://user@host/db'", 2, "store.url", "names PostgreSQL otherwise than"),
     ("[store]\nurl = 'sqlite://'", 2, "store.url", "names no file, and a store in memory"),
     ("[store]\nurl = 'sqlite:///'", 2, "store.url", "names no file, and a store in memory"),
     ("[store]\nurl = 'sqlite:///:memory:'", 2, "store.url", "names no file, and a store in memory"),
@@ -187,6 +206,15 @@ def test_a_password_never_leaves_the_machine_in_clear(tmp_path: Path, server: st
      'is no category that may be capped (did you mean "service"?); those are "service" or "promotional"'),
     ("[quiet]\nhours = '00:00-24:00'", 2, "quiet.hours", "leave no time at all"),
     ("[quiet]\nhours = '21-8'", 2, "quiet.hours", "are no hours"),
+    ("[mx]\nlookup = 'no'", 2, "mx.lookup", "must be true or false, not a text"),
+    ("[mx]\ntimeout = '50ms'", 2, "mx.timeout", 'must be from "100ms" to "1m"'),
+    ("[mx]\nnameservers = '127.0.0.1'", 2, "mx.nameservers", "must be a list, not a text"),
+    ("[mx]\nnameservers = [\n  '127.0.0.1',\n  'ns.acme.net',\n]", 4, "mx.nameservers[1]",
+     "is no nameserver's address"),
+    ("[mx]\nnameservers = ['127.0.0.1:0']", 2, "mx.nameservers[0]", "has no valid port"),
+    ("[mx]\nnameservers = ['1.2.3.256']", 2, "mx.nameservers[0]", "has no valid IP address"),
+    ("[mx]\nnameservers = ['::1']", 2, "mx.nameservers[0]", "is no nameserver's address"),
+    ("[mx]\nservers = []", 2, "mx.servers", "is no key here"),
     ("[retry]\ndelays = []", 2, "retry.delays", "must not be empty"),
     ("[retry]\ndelays = [\n  '30m',\n  30,\n]", 4, "retry.delays[1]", 'must be a text such as "5m"'),
     ("[retry]\ndelays = '30m'", 2, "retry.delays", "must be a list, not a text"),

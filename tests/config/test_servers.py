@@ -13,6 +13,10 @@ from config.servers import Server, Tls, parse_server
     ("smtps://mail.acme.example", Server("mail.acme.example", 465, Tls.IMPLICIT)),
     ("smtps://[2001:DB8::1]:4650", Server("2001:db8::1", 4650, Tls.IMPLICIT)),
     ("smtp://mail_relay:25", Server("mail_relay", 25, Tls.OFFERED)),
+    ("direct://", Server("", 25, Tls.OFFERED)),
+    ("direct:///", Server("", 25, Tls.OFFERED)),
+    ("direct://?tls=required", Server("", 25, Tls.REQUIRED)),
+    ("direct://?port=2525&tls=off&private=yes", Server("", 2525, Tls.OFF, private=True)),
 ])
 def test_a_server_is_read_as_it_is_written(url: str, server: Server) -> None:
     assert parse_server(url) == server
@@ -37,6 +41,17 @@ def test_a_server_is_read_as_it_is_written(url: str, server: Server) -> None:
     ("smtp://localhost:x", "port"),
     ("smtp://localhost/relay", "goes on"),
     ("smtp://localhost?tls=maybe", "unknown option"),
+    ("smtp://localhost?private=yes", "unknown option"),
+    ("direct://mx.acme.net", "names a server"),
+    ("direct://:25", "names a server"),
+    ("direct:///relay", "names a server"),
+    ("direct://user@", "user name"),
+    ("direct://?tls=offered", "the options of direct:// are"),
+    ("direct://?tls=off&tls=required", "each once"),
+    ("direct://?private=no", "the options of direct:// are"),
+    ("direct://?port=25&", "the options of direct:// are"),
+    ("direct://?port=", "port"),
+    ("direct://?port=70000", "port"),
     ("smtp://localhost?tls=required&x=1", "unknown option"),
     ("smtp://localhost?TLS=off", "unknown option"),
     ("smtps://localhost?tls=required", "TLS from the start"),
