@@ -37,6 +37,7 @@ class Outcome:
     detail: str = ""            # the reply or error in one line of at most 500 characters, for a person
     trouble: Trouble = Trouble.NONE
     reached: bool = True        # the provider saw the attempt (for email: MAIL FROM was sent)
+    reply: str = ""             # where the server refused: its own words, codes first, and never one of ours
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,16 @@ they are, and every fault is an Outcome. Trying again later is not decided here.
 """
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from channels.contract import Channel, Envelope, Outcome
+from channels.dns import Names
 from channels.smtp_connect import Credentials, Deadlines, Unavailable, Way
 from channels.smtp_outcomes import Phase, outcome_of_loss
 from channels.smtp_pool import Bounds, SmtpPool
-from channels.smtp_session import SmtpSession, is_mailbox, make_order, open_session
+from channels.smtp_session import is_mailbox, make_order, open_session
+from config.providers import load_providers
 from config.servers import Server
 
 
@@ -30,6 +33,9 @@ class EmailOptions:
     messages_per_connection: int = 1_000
     idle: int = 30_000                                   # milliseconds after which an unused connection is closed
     deadlines: Deadlines = field(default_factory=Deadlines)
+    # Of direct senders alone (direct.py): whom to ask for names, and the provider's connections and messages on each.
+    names: Callable[[], Names] | None = None             # None: the system's name service
+    bounds: Callable[[str], tuple[int, int]] = load_providers().bounds
 
 
 class EmailChannel:
@@ -47,27 +53,13 @@ class EmailChannel:
 
     async def send(self, envelope: Envelope) -> Outcome:
         """Hand one message over."""
-        session: SmtpSession | None = None
         try:
             order = make_order(self._mail_from, envelope)
-            if isinstance(order, Outcome):
-                return order
-            session = await self._pool.acquire()
-            outcome = await session.hand_over(order)
-            if outcome is None:    # the server had closed a kept connection; a fresh one is never None
-                stale, session = session, None
-                session = await self._pool.replace(stale)
-                outcome = await session.hand_over(order)
+            return order if isinstance(order, Outcome) else await self._pool.hand_over(order)
         except Unavailable as unavailable:
             return unavailable.outcome
-        except Exception as fault:  # noqa: BLE001 -- a fault of ours must not stop a lane, and must not count as unsent
-            why = f"internal error: {type(fault).__name__}: {fault}"
-            return outcome_of_loss(Phase.CONNECT, why) if session is None else session.outcome_of_crash(why)
-        else:
-            return outcome or outcome_of_loss(Phase.MAIL, "the server closed the connection")
-        finally:
-            if session is not None:
-                self._pool.release(session)
+        except Exception as fault:  # noqa: BLE001 -- a fault of ours in making the order must not stop a lane
+            return outcome_of_loss(Phase.CONNECT, f"internal error: {type(fault).__name__}: {fault}")
 
     async def close(self) -> None:
         """Say goodbye and release everything; idempotent."""
@@ -76,20 +68,25 @@ class EmailChannel:
 
 def build_email_channel(options: EmailOptions) -> Channel:
     """The channel of a sender; it connects with its first message. ValueError says which option is wrong."""
-    if not is_mailbox(options.mail_from):
-        raise ValueError("mail_from is no mailbox; write local@domain without a display name")
+    check_options(options)
     if options.connections < 1 or options.messages_per_connection < 1:
         raise ValueError("connections and messages_per_connection are at least 1")
-    if not options.helo.isascii() or not options.helo.isprintable() or " " in options.helo:
-        raise ValueError("helo is no host name; write it in ASCII without spaces, or leave it empty")
     credentials = Credentials(options.username, options.password or "") if options.username else None
-    verifying, trusting = _contexts(options.ca_file)
+    verifying, trusting = tls_contexts(options.ca_file)
     way = Way(options.server, options.helo, credentials, verifying, trusting, options.deadlines)
     bounds = Bounds(options.connections, options.messages_per_connection, options.idle)
-    return EmailChannel(options.mail_from, SmtpPool(lambda: open_session(way), bounds), options.connections)
+    return EmailChannel(options.mail_from, SmtpPool(lambda _: open_session(way), bounds), options.connections)
 
 
-def _contexts(ca_file: str | None) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def check_options(options: EmailOptions) -> None:
+    """ValueError says which of the options that every email sender has is wrong."""
+    if not is_mailbox(options.mail_from):
+        raise ValueError("mail_from is no mailbox; write local@domain without a display name")
+    if not options.helo.isascii() or not options.helo.isprintable() or " " in options.helo:
+        raise ValueError("helo is no host name; write it in ASCII without spaces, or leave it empty")
+
+
+def tls_contexts(ca_file: str | None) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """TLS that verifies, and TLS that only encrypts."""
     try:
         verifying = ssl.create_default_context(cafile=ca_file)

@@ -4,9 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from channels.contract import Channel
+from channels.direct import build_direct_channel
 from channels.email import EmailOptions, build_email_channel
 
-BUILDERS: Final[Mapping[str, Callable[[EmailOptions], Channel]]] = {"email": build_email_channel}
+
+def build_email(options: EmailOptions) -> Channel:
+    """By way of a relay, or straight to the recipients' servers, as the sender's server says."""
+    return build_direct_channel(options) if options.server.direct else build_email_channel(options)
+
+
+BUILDERS: Final[Mapping[str, Callable[[EmailOptions], Channel]]] = {"email": build_email}
 
 
 def builder_of(name: str) -> Callable[[EmailOptions], Channel]:

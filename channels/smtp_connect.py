@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import cast
+from typing import Any, cast
 
 import aiosmtplib
 
@@ -52,6 +52,7 @@ class Way:
     verifying: ssl.SSLContext            # knows whom to believe
     trusting: ssl.SSLContext             # believes everybody: for opportunistic TLS without secrets (RFC 7435)
     deadlines: Deadlines
+    addresses: tuple[str, ...] = ()      # of the server, where they are known; else the system is asked for its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +67,18 @@ class Features:
 
 
 class Unavailable(Exception):  # noqa: N818 -- it carries an outcome; a server that is away is no programming error
-    """No connection came about; `outcome` is what any message that waited for it gets."""
+    """No connection came about; `outcome` is what any message that waited for it gets, `phase` how far it came."""
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, outcome: Outcome, phase: Phase = Phase.CONNECT) -> None:
         super().__init__(outcome.detail)
         self.outcome = outcome
+        self.phase = phase
 
 
 async def connect(way: Way) -> tuple[SmtpWire, Features]:
     """A connection ready for MAIL; Unavailable says what is wrong. Nothing stays open when it fails or is cancelled."""
     async with _phase(Phase.CONNECT, None):
-        sock, near, far = await _dial(way.server, way.deadlines.connect / 1000)
+        sock, near, far = await _dial(way)
     loopback = _is_loopback(far)
     smtp = aiosmtplib.SMTP(
         hostname=way.server.host, sock=sock, local_hostname=way.helo or _address_literal(near),
@@ -100,14 +102,17 @@ async def connect(way: Way) -> tuple[SmtpWire, Features]:
         raise
 
 
-async def _dial(server: Server, within: float) -> tuple[socket.socket, str, str]:
+async def _dial(way: Way) -> tuple[socket.socket, str, str]:
     """A socket connected to the first of the server's addresses that answers; this end's address and that one's."""
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(within):
-        found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    within = way.deadlines.connect / 1000
     failure: OSError = OSError("the name has no address")
-    for family, kind, protocol, _, address in found:
-        sock = socket.socket(family, kind, protocol)
+    for family, address in await _places(way, within):
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as unknown:    # a machine without IPv6
+            failure = unknown
+            continue
         try:
             sock.setblocking(False)  # noqa: FBT003 -- the standard library's signature
             async with asyncio.timeout(within):
@@ -122,6 +127,15 @@ async def _dial(server: Server, within: float) -> tuple[socket.socket, str, str]
         else:
             return sock, near, far
     raise failure
+
+
+async def _places(way: Way, within: float) -> list[tuple[int, tuple[Any, ...]]]:
+    """Where the server may be: address families and addresses, with the port."""
+    if way.addresses:
+        return [(socket.AF_INET6 if ":" in one else socket.AF_INET, (one, way.server.port)) for one in way.addresses]
+    async with asyncio.timeout(within):
+        found = await asyncio.get_running_loop().getaddrinfo(way.server.host, way.server.port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in found]
 
 
 async def _protect(smtp: aiosmtplib.SMTP, way: Way, *, loopback: bool) -> None:
@@ -184,10 +198,10 @@ async def _phase(phase: Phase, within: float | None) -> AsyncIterator[None]:
     except aiosmtplib.SMTPResponseException as said:
         reply = Reply(said.code if said.code in range(200, 600) else NONSENSE, said.message)
         outcome = outcome_of_reply(phase, reply) or outcome_of_loss(phase, f"unexpected reply {reply.line}")
-        raise Unavailable(outcome) from said
+        raise Unavailable(outcome, phase) from said
     except (OSError, aiosmtplib.SMTPException) as failure:
         cause = failure.__cause__ if isinstance(failure.__cause__, OSError) else failure
-        raise Unavailable(_outcome_of_failure(phase, cause)) from failure
+        raise Unavailable(_outcome_of_failure(phase, cause), phase) from failure
 
 
 def _outcome_of_failure(phase: Phase, failure: BaseException) -> Outcome:
@@ -203,7 +217,7 @@ def _outcome_of_failure(phase: Phase, failure: BaseException) -> Outcome:
             return outcome_of_loss(phase, "no answer in time")
         case socket.gaierror():
             return outcome_of_loss(phase, f"the server's name cannot be resolved: {failure.strerror}")
-    return outcome_of_loss(phase, str(failure))
+    return outcome_of_loss(phase, str(failure) or type(failure).__name__)
 
 
 def _features(smtp: aiosmtplib.SMTP) -> Features:

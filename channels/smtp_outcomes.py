@@ -3,7 +3,8 @@
 The rule: before the final dot may have left us nothing was sent, whatever happens (deferred, or rejected by a clean
 5xx); from then on only a clean reply counts, and anything else leaves the message in doubt. A 421 is what its phase
 says of any 4xx, and asks for less on top. A 5xx that speaks of pace is a deferral. A 5xx to MAIL refuses the sender,
-not this recipient, unless it speaks of the message itself.
+not this recipient, unless it speaks of the message itself. Nor does one that speaks of relaying or of authentication
+refuse the recipient: this sender is not let in, and everyone else in the batch would be refused as well.
 """
 
 import re
@@ -37,6 +38,19 @@ ABOUT_PACE: Final = (
     re.compile(r"\bfrequency\b.{0,40}\blimit", re.IGNORECASE | re.DOTALL),
     re.compile(r"\brate[ -]?limit", re.IGNORECASE),
 )
+# Codes that ask for authentication or TLS, whatever is said with them (RFC 3207, 4; RFC 4954, 6).
+_LET_IN_FIRST: Final = frozenset({530, 534, 535, 538})
+# Postfix answers "554 5.7.1 <...>: Relay access denied" (454 where it is told to defer), sendmail "550 5.7.1 ...
+# Relaying denied", Exim "550 relay not permitted", Exchange "550 5.7.1 Unable to relay", others "550 Authentication
+# is required for relay". What is not meant: mail that fails SPF or DKIM ("unauthenticated email").
+ABOUT_ACCESS: Final = tuple(re.compile(rule, re.IGNORECASE | re.DOTALL) for rule in (
+    r"\brelay(?:ing)?\b.{0,40}\b(?:denied|prohibited|refused|forbidden|disabled)\b",
+    r"\brelay(?:ing)?\b.{0,20}\bnot (?:allowed|permitted|authori[sz]ed)\b",
+    r"\b(?:unable to|cannot|can't|do not|don't|will not|won't|not (?:allowed|permitted|authori[sz]ed) to) relay",
+    r"\bauthentication (?:is )?required\b",
+    r"\bmust (?:log ?in|be authenticated)\b",
+))
+_NOT_LET_IN: Final = re.compile(r"\brelay", re.IGNORECASE)      # with 5.7.1, "delivery not authorized"
 _GO_ON: Final = {Phase.DATA: range(354, 355)}
 _SUCCESS: Final = range(200, 300)
 _TEMPORARY: Final = range(400, 500)
@@ -55,7 +69,7 @@ def outcome_of_reply(phase: Phase, reply: Reply) -> Outcome | None:
         return _before_the_message(phase, reply)
     if reply.code in _PERMANENT:
         return _refusal(phase, reply)
-    return _outcome(Result.DEFERRED, reply, _asks_for_less(reply))
+    return _deferral(reply)
 
 
 def outcome_of_loss(phase: Phase, why: str) -> Outcome:
@@ -99,7 +113,13 @@ _PLACES: Final = {
 
 def _outcome(result: Result, reply: Reply, trouble: Trouble = Trouble.NONE) -> Outcome:
     """An outcome in the server's own words."""
-    return Outcome(result, reply.short, reply.line, trouble)
+    line = reply.line
+    return Outcome(result, reply.short, line, trouble, reply=_refused(result, reply, line))
+
+
+def _refused(result: Result, reply: Reply, line: str) -> str:
+    """The words of a refusal, for the rules that look at nothing else; nonsense is no reply."""
+    return line if reply.code and result in {Result.DEFERRED, Result.REJECTED} else ""
 
 
 def _asks_for_less(reply: Reply) -> Trouble:
@@ -109,6 +129,21 @@ def _asks_for_less(reply: Reply) -> Trouble:
     return Trouble.NONE
 
 
+def _lets_nobody_in(reply: Reply) -> bool:
+    """Whether the server speaks of relaying or of authentication: of our set-up with it, not of the recipient."""
+    if reply.code in _LET_IN_FIRST or any(rule.search(reply.text) for rule in ABOUT_ACCESS):
+        return True
+    return reply.enhanced.endswith(".7.1") and _NOT_LET_IN.search(reply.text) is not None
+
+
+def _deferral(reply: Reply) -> Outcome:
+    """A 4xx in the transaction."""
+    trouble = _asks_for_less(reply)
+    if trouble is Trouble.NONE and reply.code in _TEMPORARY and _lets_nobody_in(reply):
+        trouble = Trouble.SETUP
+    return _outcome(Result.DEFERRED, reply, trouble)
+
+
 def _before_the_message(phase: Phase, reply: Reply) -> Outcome:
     """A connection that did not come about: the message is untouched, the way out is not there or not set up."""
     trouble = Trouble.UNREACHABLE
@@ -116,13 +151,17 @@ def _before_the_message(phase: Phase, reply: Reply) -> Outcome:
         trouble = Trouble.BUSY
     elif phase >= Phase.STARTTLS and reply.code and reply.code not in _TEMPORARY:
         trouble = Trouble.SETUP
-    return Outcome(Result.DEFERRED, reply.short, clean_line(f"{reply.line} ({_PLACES[phase]})"), trouble, reached=False)
+    detail = clean_line(f"{reply.line} ({_PLACES[phase]})")
+    return Outcome(Result.DEFERRED, reply.short, detail, trouble, reached=False,
+                   reply=_refused(Result.DEFERRED, reply, reply.line))
 
 
 def _refusal(phase: Phase, reply: Reply) -> Outcome:
     """A 5xx in the transaction."""
     if _asks_for_less(reply) is Trouble.BUSY:
         return _outcome(Result.DEFERRED, reply, Trouble.BUSY)
+    if _lets_nobody_in(reply):
+        return _outcome(Result.DEFERRED, reply, Trouble.SETUP)
     if phase is Phase.MAIL:
         if reply.code == _TOO_BIG or reply.enhanced in ("5.2.3", "5.3.4") or reply.enhanced.startswith("5.6."):
             return _outcome(Result.REJECTED, reply)
@@ -135,7 +174,7 @@ def _after_the_dot(reply: Reply) -> Outcome:
     if reply.code in _SUCCESS:
         return _outcome(Result.ACCEPTED, reply)
     if reply.code in _TEMPORARY:
-        return _outcome(Result.DEFERRED, reply, _asks_for_less(reply))
+        return _deferral(reply)
     if reply.code in _PERMANENT:
         return _refusal(Phase.DOT, reply)
     return _outcome(Result.IN_DOUBT, reply)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.stores import DAY, HOUR, LANE, MINUTE, NOW, STORES, add, batch, campaign, new, people
 from support.truth import assert_true
@@ -14,9 +14,10 @@ from support.truth import assert_true
 from dispatcher.core.model import Customer
 from dispatcher.core.retry import Next
 from dispatcher.core.states import State
-from dispatcher.store import campaigns, controls, customers, journal, queue, tallies
+from dispatcher.store import campaigns, controls, customers, events, incidents, journal, life, queue, tallies
 from dispatcher.store.campaigns import Heading
 from dispatcher.store.controls import Hold, Suppression
+from dispatcher.store.events import Event, Kind
 from dispatcher.store.journal import Finding
 from dispatcher.store.tables import attempts, messages
 from dispatcher.store.tallies import Deltas
@@ -51,6 +52,15 @@ async def test_facts_have_come_in_when_customers_have_and_also_when_nothing_chan
     await customers.put(tx, [ANN], NOW)
     await customers.put(tx, [], NOW + HOUR)
     assert await customers.facts_at(tx) == NOW + HOUR
+
+
+@pytest.mark.asyncio
+async def test_texts_stand_in_the_order_of_their_bytes_and_no_two_of_them_are_the_same(tx: AsyncConnection) -> None:
+    ids = ["a", "B", "_", "ä", "a\u0308", "Z", "a-b", "a b", "A", "\U0001f600", "\uffee"]
+    await people(tx, *ids)
+    ordered = sorted(ids, key=str.encode)
+    assert [one.id for one in await customers.page(tx, "", 100)] == ordered
+    assert [one.id for one in await customers.page(tx, "a", 100)] == ordered[ordered.index("a") + 1:]
 
 
 @pytest.mark.asyncio
@@ -146,8 +156,69 @@ async def test_an_incidents_earlier_campaigns_and_each_customers_latest_are_know
         await campaign(tx, f"flood{sequence}", incident="flood", sequence=sequence)
     await campaign(tx, "storm1", incident="storm", sequence=9)
     await add(tx, new("a", "flood1"), new("a", "flood2", skipped="inactive"), new("b", "flood1"), new("b", "storm1"))
-    assert sorted(await campaigns.of_incident(tx, "flood", 3)) == ["flood1", "flood2"]
-    assert await controls.latest_sequences(tx, "flood", ["a", "b", "c"]) == {"a": 2, "b": 1}
+    assert sorted(await incidents.earlier(tx, "flood", 3)) == ["flood1", "flood2"]
+    assert await incidents.latest_sequences(tx, "flood", ["a", "b", "c"]) == {"a": 2, "b": 1}
+
+
+@pytest.mark.asyncio
+async def test_an_update_that_was_not_meant_for_a_customer_or_taken_back_overtakes_nothing(tx: AsyncConnection) -> None:
+    for sequence in (1, 2):
+        await campaign(tx, f"flood{sequence}", incident="flood", sequence=sequence)
+    await add(tx, *(new(customer, "flood1") for customer in "abc"), new("a", "flood2", skipped="no_segment"),
+              new("b", "flood2", skipped="canceled"), new("c", "flood2", skipped="expired"))
+    assert await incidents.latest_sequences(tx, "flood", ["a", "b", "c"]) == {"a": 1, "b": 1, "c": 2}
+
+
+@pytest.mark.asyncio
+async def test_an_incident_is_closed_by_a_closing_campaign_that_has_messages_and_was_not_canceled(
+    tx: AsyncConnection
+) -> None:
+    await campaign(tx, "flood1", incident="flood", sequence=1)
+    await campaign(tx, "flood9", incident="flood", sequence=9, closes=True)
+    await add(tx, new("a", "flood1"))
+    assert await incidents.closed_at(tx, "flood") == 0
+    await add(tx, new("b", "flood9"))
+    assert await incidents.closed_at(tx, "flood") == 9
+    assert await incidents.closed_at(tx, "storm") == 0
+    await campaigns.cancel(tx, "flood9", "too early", NOW)
+    assert await incidents.closed_at(tx, "flood") == 0
+
+
+@pytest.mark.asyncio
+async def test_informed_is_who_has_got_an_earlier_update_or_perhaps_has(tx: AsyncConnection) -> None:
+    for sequence in (1, 2):
+        await campaign(tx, f"flood{sequence}", incident="flood", sequence=sequence)
+    await add(tx, new("a", "flood1"), new("b", "flood2"))
+    told = []
+    for state, begun, doubts in (("queued", 0, 0), ("queued", 0, 1), ("sending", 0, 0), ("sending", 1, 0),
+                                 ("accepted", 0, 0), ("in_doubt", 0, 1), ("rejected", 0, 0), ("skipped", 0, 0)):
+        await tx.execute(update(messages).values(state=state, begun=begun, doubts=doubts))
+        told.append(await incidents.informed(tx, "flood", 2, ["a", "b", "c"]))
+    assert told == [set(), {"a"}, set(), {"a"}, {"a"}, {"a"}, set(), set()]
+    await tx.execute(update(messages).values(state="queued", begun=0, doubts=0))
+
+
+# The mark
+
+@pytest.mark.asyncio
+async def test_the_mark_of_the_clock_only_grows_but_for_a_persons_word(tx: AsyncConnection) -> None:
+    assert await life.seen_at(tx) == 0
+    for now, seen in ((NOW, NOW), (NOW - DAY, NOW), (NOW + 9, NOW + 9), (999, NOW + 9)):
+        await life.mark(tx, now)
+        assert await life.seen_at(tx) == seen
+    await life.trust(tx, NOW - DAY)
+    assert await life.seen_at(tx) == NOW - DAY
+
+
+@pytest.mark.asyncio
+async def test_an_event_moves_the_mark_and_the_newest_of_a_kind_is_found(tx: AsyncConnection) -> None:
+    assert await events.last_of(tx, Kind.STARTED) is None
+    await events.note(tx)
+    await events.note(tx, Event(NOW + 5, Kind.STARTED, cause="after a crash"), Event(NOW, Kind.STOPPED),
+                      Event(NOW, Kind.HELD))
+    assert await life.seen_at(tx) == NOW + 5
+    assert (await events.last_of(tx, Kind.STARTED, Kind.STOPPED)).kind is Kind.STOPPED
+    assert await events.last_of(tx, Kind.STARTED) == Event(NOW + 5, Kind.STARTED, cause="after a crash")
 
 
 @pytest.mark.asyncio
@@ -181,7 +252,8 @@ async def test_a_hold_is_in_force_until_it_is_resumed_or_its_time_is_over(tx: As
 async def test_holds_that_have_run_out_are_taken_away_and_others_stay(tx: AsyncConnection) -> None:
     await controls.hold(tx, Hold("everything", "", "fire", "ann", NOW, NOW + MINUTE))
     await controls.hold(tx, Hold("campaign", "delay", "wait", "ann", NOW, None))
-    assert [await controls.end_holds(tx, NOW + offset) for offset in (MINUTE - 1, MINUTE, DAY)] == [False, True, False]
+    ended = [await controls.end_holds(tx, NOW + offset) for offset in (MINUTE - 1, MINUTE, DAY)]
+    assert ended == [[], [Hold("everything", "", "fire", "ann", NOW, NOW + MINUTE)], []]
     assert [hold.kind for hold in await controls.current_holds(tx, NOW)] == ["campaign"]
 
 

@@ -24,7 +24,7 @@ from support.stores import (
 from support.truth import assert_tallies_true
 
 from dispatcher.core.states import State
-from dispatcher.store import ledger, queue, tallies
+from dispatcher.store import ledger, queue, tallies, waiting
 from dispatcher.store.database import Database
 from dispatcher.store.tables import messages
 from dispatcher.store.tallies import Deltas
@@ -32,11 +32,12 @@ from dispatcher.store.tallies import Deltas
 # Acceptance
 
 @pytest.mark.asyncio
-async def test_what_was_committed_is_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
-    async with STORES["sqlite"](tmp_path) as store, store.transaction() as tx:
+@pytest.mark.parametrize("kind", STORES)
+async def test_what_was_committed_is_there_when_the_store_is_opened_again(kind: str, tmp_path: Path) -> None:
+    async with STORES[kind](tmp_path) as store, store.transaction() as tx:
         await campaign(tx)
         await add(tx, new("a"), new("b"))
-    async with STORES["sqlite"](tmp_path) as store, store.transaction() as tx:
+    async with STORES[kind](tmp_path) as store, store.transaction() as tx:
         assert await states(tx) == [("queued", ""), ("queued", "")]
 
 
@@ -213,6 +214,6 @@ async def test_queued_messages_are_found_by_campaign_and_by_customer(tx: AsyncCo
 async def test_waiting_messages_are_counted_by_when_they_are_due_to_the_last_of_a_minute(tx: AsyncConnection) -> None:
     await add(tx, *(new(f"c{number}", not_before=NOW + offset)
                     for number, offset in enumerate((1, 59_999, 60_000, 61_000))))
-    rows = await queue.waiting_times(tx, MINUTE)
-    assert sorted((row[5] - NOW, row[6]) for row in rows) == [(59_999, 2), (61_000, 2)]
-    assert len(await queue.waiting_times(tx, 1)) == 4
+    rows = await waiting.waiting_times(tx, MINUTE)
+    assert sorted((row.due - NOW, row.count) for row in rows) == [(59_999, 2), (61_000, 2)]
+    assert len(await waiting.waiting_times(tx, 1)) == 4
