@@ -1,12 +1,13 @@
 """Campaigns and their versions, as texts; intake/campaign_file.py knows what the texts mean."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import String, bindparam, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatcher.store.rows import fields, insert_into
-from dispatcher.store.tables import campaign_versions, campaigns, expansions, tallies
+from dispatcher.store.rows import among, fields, insert_into
+from dispatcher.store.tables import LIVE, campaign_versions, campaigns, expansions, tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class StoredCampaign:
     applied_at: int
     approved_at: int | None
     approved_by: str
+    closes: int = 0           # 1: its incident's last word
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Heading:
     category: str
     incident: str
     sequence: int
+    closes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +55,46 @@ _CURRENT = (
         campaigns.c.id, campaigns.c.version, campaigns.c.category, campaigns.c.incident, campaigns.c.sequence,
         campaigns.c.canceled_at, campaigns.c.canceled_reason, campaign_versions.c.digest,
         campaign_versions.c.applied_at, campaign_versions.c.approved_at, campaign_versions.c.approved_by,
+        campaigns.c.closes,
     )
     .join(campaign_versions,
           (campaign_versions.c.campaign == campaigns.c.id) & (campaign_versions.c.version == campaigns.c.version))
 )
 
 
+_ONE = _CURRENT.where(campaigns.c.id == bindparam("campaign", type_=String()))
+
+
 async def get(tx: AsyncConnection, campaign: str) -> StoredCampaign | None:
     """A campaign, None if there is none of this id."""
-    row = (await tx.execute(_CURRENT.where(campaigns.c.id == campaign))).first()
+    row = (await tx.execute(_ONE, {"campaign": campaign})).first()
     return StoredCampaign(*fields(row)) if row is not None else None
 
 
 async def every(tx: AsyncConnection) -> list[StoredCampaign]:
     """All campaigns."""
     return [StoredCampaign(*fields(row)) for row in await tx.execute(_CURRENT.order_by(campaigns.c.id))]
+
+
+_GOING = union_all(
+    select(tallies.c.campaign).where(LIVE), select(expansions.c.campaign).where(expansions.c.finished_at.is_(None)),
+).subquery()
+_IS_GOING = campaigns.c.id.in_(select(_GOING.c.campaign))
+_ALL_GOING = _CURRENT.where(_IS_GOING).order_by(campaigns.c.id)     # asked at every release
+
+
+async def going(tx: AsyncConnection, others: Collection[str] = ()) -> list[StoredCampaign]:
+    """The campaigns that have something queued or are being put on the queue, and these others."""
+    asked = _ALL_GOING
+    if others:
+        asked = _CURRENT.where(or_(_IS_GOING, among(campaigns.c.id, sorted(others)))).order_by(campaigns.c.id)
+    return [StoredCampaign(*fields(row)) for row in await tx.execute(asked)]
+
+
+async def versions(tx: AsyncConnection, names: Collection[str]) -> dict[str, int]:
+    """The current version of each of these campaigns."""
+    rows = await tx.execute(select(campaigns.c.id, campaigns.c.version).where(among(campaigns.c.id, sorted(names))))
+    return {name: version for name, version in rows}  # noqa: C416 -- dict() of rows is not typed
 
 
 async def content(tx: AsyncConnection, campaign: str, version: int) -> str | None:
@@ -85,7 +113,7 @@ async def apply(tx: AsyncConnection, heading: Heading, text: str, digest: str, n
         return before.version, False
     version = 1 if before is None else before.version + 1
     values = {"version": version, "category": heading.category, "incident": heading.incident,
-              "sequence": heading.sequence, "applied_at": now}
+              "sequence": heading.sequence, "closes": int(heading.closes), "applied_at": now}
     if before is None:
         await tx.execute(insert_into(tx, campaigns), values | {"id": heading.id, "canceled_reason": ""})
     else:
@@ -113,14 +141,6 @@ async def cancel(tx: AsyncConnection, campaign: str, reason: str, now: int) -> N
     )
 
 
-async def of_incident(tx: AsyncConnection, incident: str, below: int) -> list[str]:
-    """The campaigns of an incident with a lower sequence."""
-    rows = await tx.execute(
-        select(campaigns.c.id).where(campaigns.c.incident == incident, campaigns.c.sequence < below)
-    )
-    return [campaign for (campaign,) in rows]
-
-
 async def start_expansion(tx: AsyncConnection, campaign: str, now: int) -> Expansion:
     """Begin, or go on, to take a campaign to its whole audience: durable, so that a crash only delays it."""
     unfinished = [one for one in await unfinished_expansions(tx) if one.campaign == campaign]
@@ -132,13 +152,15 @@ async def start_expansion(tx: AsyncConnection, campaign: str, now: int) -> Expan
     return Expansion(key, campaign, "", 0, 0)
 
 
+_UNFINISHED = (
+    select(expansions.c.id, expansions.c.campaign, expansions.c.cursor, expansions.c.accepted, expansions.c.duplicate)
+    .where(expansions.c.finished_at.is_(None)).order_by(expansions.c.id)
+)
+
+
 async def unfinished_expansions(tx: AsyncConnection) -> list[Expansion]:
     """Expansions that a crash or a stop cut short, and those under way."""
-    e = expansions.c
-    rows = await tx.execute(
-        select(e.id, e.campaign, e.cursor, e.accepted, e.duplicate).where(e.finished_at.is_(None)).order_by(e.id)
-    )
-    return [Expansion(*row) for row in rows]
+    return [Expansion(*row) for row in await tx.execute(_UNFINISHED)]
 
 
 async def expanded(tx: AsyncConnection, one: Expansion, finished_at: int | None) -> None:
@@ -149,11 +171,13 @@ async def expanded(tx: AsyncConnection, one: Expansion, finished_at: int | None)
     )
 
 
+_CANCELED = (      # asked at every turn of the keeper, so put together once
+    select(tallies.c.campaign).distinct()
+    .join(campaigns, campaigns.c.id == tallies.c.campaign)
+    .where(LIVE, campaigns.c.canceled_at.is_not(None))
+)
+
+
 async def canceled_with_queue(tx: AsyncConnection) -> list[str]:
     """Canceled campaigns that still have queued messages."""
-    rows = await tx.execute(
-        select(tallies.c.campaign).distinct()
-        .join(campaigns, campaigns.c.id == tallies.c.campaign)
-        .where(campaigns.c.canceled_at.is_not(None), tallies.c.state.in_(["queued", "waiting"]), tallies.c.count > 0)
-    )
-    return [campaign for (campaign,) in rows]
+    return [campaign for (campaign,) in await tx.execute(_CANCELED)]

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import BigInteger, bindparam, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.states import State
-from dispatcher.store.rows import among, insert_into
+from dispatcher.store.rows import among, among_those, insert_into, listed
 from dispatcher.store.tables import campaigns, holds, messages, suppressions
 
 ALL_CATEGORIES = "*"
@@ -52,12 +52,14 @@ async def unsuppress(tx: AsyncConnection, address: str) -> int:
     return gone.rowcount
 
 
+_SUPPRESSED = select(suppressions.c.address, suppressions.c.category, suppressions.c.reason).where(
+    among_those(suppressions.c.address, "addresses")
+)
+
+
 async def suppressed(tx: AsyncConnection, addresses: Sequence[str]) -> dict[tuple[str, str], str]:
     """(address, category) -> reason, of those of these addresses that are suppressed."""
-    rows = await tx.execute(
-        select(suppressions.c.address, suppressions.c.category, suppressions.c.reason)
-        .where(among(suppressions.c.address, addresses))
-    )
+    rows = await tx.execute(_SUPPRESSED, {"addresses": listed(addresses)})
     return {(address, category): reason for address, category, reason in rows}
 
 
@@ -93,18 +95,25 @@ async def resume(tx: AsyncConnection, kind: str, name: str) -> bool:
     return bool(gone.rowcount)
 
 
-async def end_holds(tx: AsyncConnection, now: int) -> bool:
-    """Take away the holds that have run out; says whether there were any."""
-    gone = await tx.execute(delete(holds).where(holds.c.until <= now))
-    return bool(gone.rowcount)
+# Asked at every turn of the keeper and before every release, so put together once.
+_NOW = bindparam("now", type_=BigInteger())
+_ENDED = select(holds).where(holds.c.until <= _NOW).order_by(holds.c.kind, holds.c.name)
+_CURRENT = (
+    select(holds).where(or_(holds.c.until.is_(None), holds.c.until > _NOW)).order_by(holds.c.kind, holds.c.name)
+)
+
+
+async def end_holds(tx: AsyncConnection, now: int) -> list[Hold]:
+    """Take away the holds that have run out; says which."""
+    ended = [Hold(*row) for row in await tx.execute(_ENDED, {"now": now})]
+    if ended:
+        await tx.execute(delete(holds).where(holds.c.until <= now))
+    return ended
 
 
 async def current_holds(tx: AsyncConnection, now: int) -> list[Hold]:
     """The holds in force."""
-    rows = await tx.execute(
-        select(holds).where(or_(holds.c.until.is_(None), holds.c.until > now)).order_by(holds.c.kind, holds.c.name)
-    )
-    return [Hold(*row) for row in rows]
+    return [Hold(*row) for row in await tx.execute(_CURRENT, {"now": now})]
 
 
 async def contacts(
@@ -124,14 +133,3 @@ async def contacts(
     for customer, at in rows:
         found[customer].append(at)
     return found
-
-
-async def latest_sequences(tx: AsyncConnection, incident: str, customers: Sequence[str]) -> dict[str, int]:
-    """The highest sequence of an incident that each of these customers has a message of, sent or not."""
-    rows = await tx.execute(
-        select(messages.c.customer, func.max(campaigns.c.sequence))
-        .join(campaigns, campaigns.c.id == messages.c.campaign)
-        .where(among(messages.c.customer, customers), campaigns.c.incident == incident)
-        .group_by(messages.c.customer)
-    )
-    return {customer: sequence for customer, sequence in rows}  # noqa: C416 -- dict() of rows is not typed

@@ -8,15 +8,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.model import Customer
 from dispatcher.core.states import State
-from dispatcher.store.rows import CUSTOMER_COLUMNS, among, customer_of, customer_snapshot, customer_values, insert_into
+from dispatcher.store import life
+from dispatcher.store.record_tables import domains
+from dispatcher.store.rows import (
+    CUSTOMER_COLUMNS,
+    among,
+    among_those,
+    customer_of,
+    customer_snapshot,
+    customer_values,
+    insert_into,
+    listed,
+)
 from dispatcher.store.tables import attempts, customers, messages, meta
 
 FACTS_AT = "facts_at"
 
 
+_KNOWN = select(*CUSTOMER_COLUMNS).where(among_those(customers.c.id, "ids"))
+
+
 async def get(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Customer]:
     """The known ones of these customers, by id."""
-    rows = await tx.execute(select(*CUSTOMER_COLUMNS).where(among(customers.c.id, ids)))
+    rows = await tx.execute(_KNOWN, {"ids": listed(ids)})
     return {row[0]: customer_of(row) for row in rows}
 
 
@@ -36,25 +50,26 @@ async def put(tx: AsyncConnection, changed: Sequence[Customer], now: int) -> Non
         await tx.execute(
             insert.on_conflict_do_update(
                 index_elements=[customers.c.id],
-                set_={name: insert.excluded[name] for name in (*names, "updated_at")},
+                set_={name: insert.excluded[name] for name in (*names, "updated_at", "domain")},
             ),
-            [customer_values(customer) | {"updated_at": now} for customer in changed],
+            [customer_values(customer) | {"updated_at": now, "domain": customer.email.rpartition("@")[2]}
+             for customer in changed],
         )
     await note_facts(tx, now)
 
 
 async def note_facts(tx: AsyncConnection, now: int) -> None:
     """Facts about customers or their activity have come in now."""
-    insert = insert_into(tx, meta)
-    await tx.execute(
-        insert.on_conflict_do_update(index_elements=[meta.c.name], set_={"value": insert.excluded.value}),
-        {"name": FACTS_AT, "value": str(now)},
-    )
+    await life.mark(tx, now)
+    await life.mark(tx, now, FACTS_AT)
+
+
+_FACTS_AT = select(meta.c.value).where(meta.c.name == FACTS_AT)
 
 
 async def facts_at(tx: AsyncConnection) -> int | None:
     """When facts last came in; None: never."""
-    value = (await tx.execute(select(meta.c.value).where(meta.c.name == FACTS_AT))).scalar()
+    value = (await tx.execute(_FACTS_AT)).scalar()
     return int(value) if value is not None else None
 
 
@@ -89,5 +104,13 @@ async def erase(tx: AsyncConnection, customer: str) -> bool:
     mine = select(messages.c.id).where(messages.c.customer == customer)
     await tx.execute(update(attempts).where(attempts.c.message.in_(mine)).values(detail=""))
     await tx.execute(update(messages).where(messages.c.customer == customer).values(scrubbed))
+    await _forget_domain(tx, customer)
     gone = await tx.execute(delete(customers).where(customers.c.id == customer))
     return bool(gone.rowcount)
+
+
+async def _forget_domain(tx: AsyncConnection, customer: str) -> None:
+    """What is known of a person's mail domain goes with them where it is nobody else's here: it may bear a name."""
+    mine = select(customers.c.domain).where(customers.c.id == customer).scalar_subquery()
+    others = select(customers.c.id).where(customers.c.domain == domains.c.domain, customers.c.id != customer).exists()
+    await tx.execute(delete(domains).where(domains.c.domain == mine, ~others))

@@ -5,13 +5,17 @@ for a statement that is a cursor, its execution and its end. Only what reads or 
 may be used from both threads because nobody uses it from two at once: transactions stand in line (database.py).
 """
 
+import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import aiosqlite
 
+_PATIENCE: Final = 10.0
+"""Seconds that a thread may take for its last statement before it is left to itself."""
 _AT_ONCE: Final = frozenset({"cursor", "close"})
 
 
@@ -26,7 +30,31 @@ class Connection(aiosqlite.Connection):
             return fn(*args, **kwargs)
         return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call] # aiosqlite has no types there
 
+    def stop(self) -> asyncio.Future[Any] | None:
+        """End the thread after what it does now, and wait for that: left alone it would speak to a closed loop."""
+        ended: asyncio.Future[Any] | None = super().stop()
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE)
+        return ended
+
+
+Connect = Callable[[Path], Awaitable[aiosqlite.Connection]]
+
 
 async def connect(path: Path) -> aiosqlite.Connection:
     """Open a SQLite file."""
     return await Connection(lambda: sqlite3.connect(path, check_same_thread=False), iter_chunk_size=64)
+
+
+async def connect_to_read(path: Path) -> aiosqlite.Connection:
+    """Open a SQLite file that is there, only to read."""
+    return await Connection(partial(open_to_read, path), iter_chunk_size=64)
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A SQLite file that is there, only to read; beside a process that writes it neither waits for the other.
+
+    It never writes to the log, nor moves it into the file, so that the one writer stays the only one.
+    """
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)

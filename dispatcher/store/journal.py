@@ -53,17 +53,17 @@ async def write(tx: AsyncConnection, findings: Sequence[Finding], now: int, delt
     counts: Counter[tuple[str, int, str]] = Counter()
     ended: defaultdict[tuple[State, str, bool], list[int]] = defaultdict(list)
     again = []
-    for one in findings:
-        counts[one.message.lane, one.slot, one.outcome] += 1
-        if not one.reached:
-            counts[one.message.lane, one.slot, "unsent"] += 1
+    for number, one in enumerate(findings, 1):
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+        # What the provider did not see is no word of his.
+        counts[one.message.lane, one.slot, one.outcome if one.reached else "unsent"] += 1
         doubtful = one.outcome == "in_doubt"
         if one.following.state is State.QUEUED:
             again.append({"its_id": one.message.id, "its_time": one.following.not_before, "its_doubts": int(doubtful)})
         else:
             ended[one.following.state, one.following.reason, doubtful].append(one.message.id)
         deltas.move(place(one.message, State.SENDING), _place_after(one))
-    await asyncio.sleep(0)
     for start in range(0, len(findings), SLICE):
         await _tell(tx, findings[start:start + SLICE])
     await _finish(tx, ended, now)

@@ -1,6 +1,7 @@
 """One process per SQLite store: a lock file beside it, held as long as the store is open.
 
-SQLite before 3.51.3 has a rare fault when two connections write to one WAL, so that two processes never do. The file
+SQLite before 3.51.3 has a rare fault when two connections write to one WAL, so that two processes never do; a process
+that only reads (backup.py) needs no lock, as it neither writes to the log nor moves it into the file. The lock file
 says who holds the lock, for the message that the second one prints; the lock itself is the kernel's and ends with
 its holder, however that ends.
 """
@@ -14,13 +15,18 @@ from typing import IO
 
 
 class StoreLockedError(Exception):
-    """Another process has the store open."""
+    """Another process has the store open; `machine`: where it runs, unless it must be this one.
 
-    def __init__(self, path: Path, role: str, process: int) -> None:
+    `gone`: it does not run any more, so that the lock will surely end.
+    """
+
+    def __init__(self, store: object, role: str, process: int, machine: str = "", *, gone: bool = False) -> None:
         holder = f"process {process} (dispatcher {role})" if process else "another process"
-        super().__init__(f"{path} is in use by {holder}: one process at a time opens a SQLite store")
+        place = f" on {machine}" if process and machine else ""
+        super().__init__(f"{store} is in use by {holder}{place}: one process at a time opens a store")
         self.role = role
         self.process = process
+        self.gone = gone
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST: Final = "0001"
+NEWEST: Final = "0002"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -23,7 +23,12 @@ class SchemaError(Exception):
 async def to_newest(connection: AsyncConnection) -> None:
     """Bring the store to this program's schema, in one transaction: whole or not at all."""
     async with connection.begin():
-        await connection.run_sync(_to_newest)
+        await connection.run_sync(upgrade)
+
+
+def has_meta(connection: Connection) -> bool:
+    """Whether there is a table for single words about the store; False for an empty one."""
+    return inspect(connection).has_table("meta")
 
 
 def current(connection: Connection) -> str | None:
@@ -43,12 +48,13 @@ def configuration(connection: Connection) -> "Config":
     return config
 
 
-def _to_newest(connection: Connection) -> None:
+def upgrade(connection: Connection) -> None:
+    """Bring the store to this program's schema, in the transaction that there is; SchemaError where it cannot."""
     version = current(connection)
     if version == NEWEST:
         return
     if version is None and inspect(connection).get_table_names():
-        raise SchemaError("it is a database of another program; name an empty or a new file in [store] url")
+        raise SchemaError("it is a database of another program; name an empty or a new one in [store] url")
     if version is not None and version > NEWEST:
         raise SchemaError(f"its schema is {version}, newer than this program's {NEWEST}; install the newer dispatcher")
     from alembic import command  # noqa: PLC0415 -- heavy, and seldom needed

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import BigInteger, Integer, Select, String, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.model import Customer, Message
@@ -89,9 +89,14 @@ def claimed_of(row: AnyRow) -> Claimed:
     )
 
 
+_DIGESTS: Final = select(m.key, m.digest).where(
+    m.campaign == bindparam("its_campaign", type_=String()), among_those(m.key, "keys")
+)
+
+
 async def digests(tx: AsyncConnection, campaign: str, keys: Sequence[str]) -> dict[str, str]:
     """The digest of each of these keys that a campaign already has."""
-    rows = await tx.execute(select(m.key, m.digest).where(m.campaign == campaign, among(m.key, keys)))
+    rows = await tx.execute(_DIGESTS, {"its_campaign": campaign, "keys": listed(keys)})
     return {key: digest for key, digest in rows}  # noqa: C416 -- dict() of rows is not typed
 
 
@@ -114,27 +119,39 @@ async def add(tx: AsyncConnection, new: Sequence[NewMessage], now: int, deltas: 
         await tx.execute(insert_into(tx, messages), rows)
 
 
+_HEAD: Final = (
+    _JOINED.where(
+        DUE, m.lane == bindparam("its_lane", type_=String()), m.campaign == bindparam("its_campaign", type_=String()),
+        m.priority == bindparam("its_priority", type_=Integer()), m.rank == bindparam("its_rank", type_=Integer()),
+        m.id > bindparam("after", type_=BigInteger()),
+    ).order_by(m.id).limit(bindparam("most", type_=Integer()))
+)
+
+
 async def head(tx: AsyncConnection, lane: str, run: tuple[str, int, int], after: int, limit: int) -> list[AnyRow]:
     """The first due messages of a run (campaign, priority, rank) of a lane behind a message id, first come first.
 
     Rows for claimed_of: what they cost to decode is the caller's to spread.
     """
     campaign, priority, rank = run
-    query = (
-        _JOINED.where(DUE, m.lane == lane, m.campaign == campaign, m.priority == priority, m.rank == rank, m.id > after)
-        .order_by(m.id).limit(limit)
-    )
-    return list(await tx.execute(query))
+    return list(await tx.execute(_HEAD, {
+        "its_lane": lane, "its_campaign": campaign, "its_priority": priority, "its_rank": rank, "after": after,
+        "most": limit,
+    }))
+
+
+_TAKE: Final = update(messages).where(among_those(m.id, "ids")).values(
+    state=move(State.QUEUED, State.SENDING), slot=bindparam("its_slot", type_=BigInteger()), begun=0, reason="",
+    version=func.coalesce(m.version, bindparam("its_version", type_=Integer())),
+    released_at=func.coalesce(m.released_at, bindparam("now", type_=BigInteger())),
+)
 
 
 async def take(tx: AsyncConnection, taken: Sequence[Message], version: int, slot: int, now: int) -> None:
     """Put queued messages of one campaign into a batch. The first release fixes version and instant for good."""
-    await tx.execute(
-        update(messages).where(among(m.id, (one.id for one in taken))).values(
-            state=move(State.QUEUED, State.SENDING), slot=slot, begun=0, reason="",
-            version=func.coalesce(m.version, version), released_at=func.coalesce(m.released_at, now),
-        )
-    )
+    await tx.execute(_TAKE, {
+        "ids": listed(one.id for one in taken), "its_slot": slot, "its_version": version, "now": now,
+    })
 
 
 async def skip(
@@ -198,9 +215,20 @@ async def reroute(tx: AsyncConnection, moved: Iterable[tuple[Message, str, str, 
         deltas.move(place(one, state), (one.campaign, lane, one.priority, rank, segment, state, ""))
 
 
+# Asked at every turn of the keeper, so put together once.
+_NOW: Final = bindparam("now", type_=BigInteger())
+_MOST: Final = bindparam("most", type_=Integer())
+_PROMOTED: Final = select(*MESSAGE_COLUMNS).where(WAITING, m.not_before <= _NOW).order_by(m.not_before).limit(_MOST)
+_EXPIRED: Final = (
+    select(*MESSAGE_COLUMNS, m.waiting).where(EXPIRING, m.expires_at <= _NOW).order_by(m.expires_at).limit(_MOST)
+)
+_NEXT_DUE: Final = select(func.min(m.not_before)).where(WAITING)
+_NEXT_EXPIRY: Final = select(func.min(m.expires_at)).where(EXPIRING)
+
+
 async def promote(tx: AsyncConnection, now: int, limit: int, deltas: Deltas) -> int:
     """Waiting messages whose time has come are due; says how many."""
-    due = await _some(tx, select(*MESSAGE_COLUMNS).where(WAITING, m.not_before <= now).order_by(m.not_before), limit)
+    due = [message_of(row) for row in await tx.execute(_PROMOTED, {"now": now, "most": limit})]
     if due:
         await tx.execute(
             update(messages).where(among(m.id, (one.id for one in due))).values(waiting=0, reason="")
@@ -212,9 +240,8 @@ async def promote(tx: AsyncConnection, now: int, limit: int, deltas: Deltas) -> 
 
 async def expired(tx: AsyncConnection, now: int, limit: int) -> list[tuple[Message, str]]:
     """Queued messages past their time, each with its state in tallies."""
-    return await _with_state(
-        tx, select(*MESSAGE_COLUMNS, m.waiting).where(EXPIRING, m.expires_at <= now).order_by(m.expires_at), limit
-    )
+    rows = await tx.execute(_EXPIRED, {"now": now, "most": limit})
+    return [(message_of(row), TALLY_WAITING if row[_WIDTH] else State.QUEUED) for row in rows]
 
 
 async def of_campaign(tx: AsyncConnection, campaign: str, after: int, limit: int) -> list[tuple[Message, str]]:
@@ -243,28 +270,14 @@ async def sending(tx: AsyncConnection, limit: int) -> list[tuple[Message, int, i
 
 async def next_due(tx: AsyncConnection) -> int | None:
     """When the first waiting message is to be looked at again."""
-    found: int | None = (await tx.execute(select(func.min(m.not_before)).where(WAITING))).scalar()
+    found: int | None = (await tx.execute(_NEXT_DUE)).scalar()
     return found
 
 
 async def next_expiry(tx: AsyncConnection) -> int | None:
     """When the first queued message expires."""
-    found: int | None = (await tx.execute(select(func.min(m.expires_at)).where(EXPIRING))).scalar()
+    found: int | None = (await tx.execute(_NEXT_EXPIRY)).scalar()
     return found
-
-
-async def waiting_times(tx: AsyncConnection, grain: int) -> list[AnyRow]:
-    """(lane, campaign, priority, rank, segment, instant, count): waiting messages by when they are due, in grains."""
-    bucket = (m.not_before / grain * grain).label("due") if grain == 1 else (func.floor(m.not_before / grain) * grain)
-    keys = (m.lane, m.campaign, m.priority, m.rank, m.segment)
-    rows = await tx.execute(
-        select(*keys, func.max(m.not_before), func.count()).where(WAITING).group_by(*keys, bucket)
-    )
-    return list(rows)
-
-
-async def _some(tx: AsyncConnection, query: Select[Any], limit: int) -> list[Message]:
-    return [message_of(row) for row in await tx.execute(query.limit(limit))]
 
 
 async def _with_state(tx: AsyncConnection, query: Select[Any], limit: int) -> list[tuple[Message, str]]:
@@ -272,13 +285,13 @@ async def _with_state(tx: AsyncConnection, query: Select[Any], limit: int) -> li
     return [(message_of(row), TALLY_WAITING if row[_WIDTH] else State.QUEUED) for row in rows]
 
 
-async def first_expiry(tx: AsyncConnection, lane: str, run: tuple[str, int, int]) -> int | None:
-    """When the first due message of a run expires: near enough for all of it, as they came together."""
+async def first_due(tx: AsyncConnection, lane: str, run: tuple[str, int, int]) -> tuple[int, int | None]:
+    """The id of the first due message of a run, and when it expires: near enough for all, as they came together."""
     campaign, priority, rank = run
     query = (
-        select(m.expires_at)
+        select(m.id, m.expires_at)
         .where(DUE, m.lane == lane, m.campaign == campaign, m.priority == priority, m.rank == rank)
         .order_by(m.id).limit(1)
     )
-    found: int | None = (await tx.execute(query)).scalar()
-    return found
+    row = (await tx.execute(query)).first()
+    return (row.id, row.expires_at) if row is not None else (0, None)

@@ -1,18 +1,23 @@
-"""Rows to values and back, for what more than one query needs."""
+"""Rows to values and back, for what more than one query needs; and whatever databases have different words for."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from sqlalchemy import ColumnElement, String, Table, bindparam, func, select
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Dialect, Integer, String, Table, TypeDecorator, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import TypeEngine
 
 from dispatcher.core.model import Customer
 from dispatcher.store.tables import customers
 
 AnyRow = Sequence[Any]
-CUSTOMER_COLUMNS: Final = tuple(column for column in customers.c if column.name != "updated_at")
+CUSTOMER_COLUMNS: Final = tuple(column for column in customers.c if column.name not in {"updated_at", "domain"})
 
 
 def insert_into(tx: AsyncConnection | str, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -23,22 +28,66 @@ def insert_into(tx: AsyncConnection | str, table: Table) -> sqlite.Insert | post
 
 def among(column: ColumnElement[Any], values: Iterable[object]) -> ColumnElement[bool]:
     """Whether a column is one of many values: one parameter, one statement text, however many there are."""
-    return _among(column, json.dumps(list(values)))
+    return _Among(column, bindparam(None, listed(values), type_=_Listed(_of_numbers(column)), unique=True))
 
 
 def among_those(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """The same for a statement that is made once: its parameter of this name is given by `listed`."""
-    return _among(column, bindparam(name, type_=String()))
+    return _Among(column, bindparam(name, type_=_Listed(_of_numbers(column))))
 
 
-def listed(values: Iterable[object]) -> str:
+def listed(values: Iterable[object]) -> list[object]:
     """The parameter of among_those for these values."""
-    return json.dumps(list(values))
+    return list(values)
 
 
-def _among(column: ColumnElement[Any], values: object) -> ColumnElement[bool]:
-    each = func.json_each(values).table_valued("value")
-    return column.in_(select(each.c.value))
+def _of_numbers(column: ColumnElement[Any]) -> bool:
+    return isinstance(column.type, Integer)
+
+
+class _Listed(TypeDecorator[list[Any]]):
+    """Many values as one parameter: an array where the database has them, else JSON."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, numbers: bool) -> None:  # noqa: FBT001 -- a type's only parameter, part of its cache key
+        super().__init__()
+        self.numbers = numbers
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The database's own type."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String())
+        return dialect.type_descriptor(postgresql.ARRAY(BigInteger() if self.numbers else String()))
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> Any:  # noqa: ANN401 -- as the driver has it
+        """The parameter as the driver takes it."""
+        return json.dumps(value) if dialect.name == "sqlite" else value
+
+
+class _Among(FunctionElement[bool]):
+    """Whether its first argument is one of the values that its second one lists."""
+
+    name = "among"
+    inherit_cache = True
+    type = Boolean()
+
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002 -- as SQLAlchemy has it
+        """Itself: SQLite has no truth values, and `= 1` behind it would keep it from its index."""
+        return self
+
+
+@compiles(_Among, "sqlite")
+def _among_json(element: _Among, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 -- SQLAlchemy's own
+    column, values = (compiler.process(one, **how) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 -- both are SQL already, values a parameter
+
+
+@compiles(_Among, "postgresql")
+def _among_array(element: _Among, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 -- SQLAlchemy's own
+    column, values = (compiler.process(one, **how) for one in element.clauses)
+    return f"{column} = ANY ({values})"
 
 
 def fields(row: Sequence[Any]) -> tuple[Any, ...]:

@@ -16,17 +16,19 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
-    String,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
+from sqlalchemy import String as AnyString
 
 metadata: Final = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 )
 
+# Sorted and compared by their bytes in every database, whatever its own order is.
+String = AnyString().with_variant(AnyString(collation="C"), "postgresql")
 # SQLite numbers rows by itself only for INTEGER PRIMARY KEY.
 Id = BigInteger().with_variant(Integer(), "sqlite")
 Instant = BigInteger
@@ -54,7 +56,10 @@ customers = Table(
     Column("consent", Text, nullable=False),       # JSON list, sorted
     Column("attributes", Text, nullable=False),    # JSON object of texts, sorted
     Column("updated_at", Instant, nullable=False),
+    Column("domain", String),                      # of the email: to find whose provider has changed
 )
+
+Index("ix_customers_domain", customers.c.domain, customers.c.id)
 
 suppressions = Table(
     "suppressions", metadata,
@@ -76,6 +81,7 @@ campaigns = Table(
     Column("canceled_at", Instant),
     Column("canceled_reason", String, nullable=False),
     Column("applied_at", Instant, nullable=False),
+    Column("closes", Integer, nullable=False, server_default="0"),   # 1: its incident's last word
 )
 
 campaign_versions = Table(
@@ -133,7 +139,7 @@ def _partial(name: str, condition: str, *columns: "Column[Any]") -> Index:
 
 _partial("ix_messages_due", "state = 'queued' AND waiting = 0",
          messages.c.lane, messages.c.campaign, messages.c.priority, messages.c.rank, messages.c.id)
-_partial("ix_messages_waiting", "state = 'queued' AND waiting = 1", messages.c.not_before)
+_partial("ix_messages_waiting", "state = 'queued' AND waiting = 1", messages.c.not_before, messages.c.id)
 _partial("ix_messages_expiring", "state = 'queued' AND expires_at IS NOT NULL", messages.c.expires_at)
 _partial("ix_messages_queued_campaign", "state = 'queued'", messages.c.campaign, messages.c.id)
 _partial("ix_messages_sending", "state = 'sending'", messages.c.lane, messages.c.slot)
@@ -148,8 +154,30 @@ batches = Table(
     Column("size", Integer, nullable=False),       # what was spent
     Column("allowance", Integer, nullable=False),  # in force when it was released
     Column("released_at", Instant, nullable=False),
+    # What became of its attempts, as far as known; only what the provider saw counts as an outcome.
+    Column("accepted", Integer, nullable=False, server_default="0"),
+    Column("deferred", Integer, nullable=False, server_default="0"),
+    Column("rejected", Integer, nullable=False, server_default="0"),
+    Column("in_doubt", Integer, nullable=False, server_default="0"),
+    Column("unsent", Integer, nullable=False, server_default="0"),     # came back without the provider having seen it
     PrimaryKeyConstraint("lane", "slot"),
 )
+
+# What a batch was made of: for the bounds that cover a campaign or a reply address across lanes, and for its report.
+batch_parts = Table(
+    "batch_parts", metadata,
+    Column("lane", String, nullable=False),
+    Column("slot", Instant, nullable=False),
+    Column("campaign", String, nullable=False),
+    Column("segment", String, nullable=False),
+    Column("released_at", Instant, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("first", Integer, nullable=False),      # of size: released for the first time, no further attempt
+    PrimaryKeyConstraint("lane", "slot", "campaign", "segment"),
+)
+
+Index("ix_batch_parts_campaign", batch_parts.c.campaign, batch_parts.c.slot)
+Index("ix_batch_parts_released_at", batch_parts.c.released_at)
 
 steps = Table(
     "steps", metadata,
@@ -159,11 +187,14 @@ steps = Table(
     Column("allowance", Integer, nullable=False),  # the last one in force
     Column("spent", Integer, nullable=False),
     Column("unsent", Integer, nullable=False),     # of spent: came back without the provider having seen it
-    Column("accepted", Integer, nullable=False),
+    Column("accepted", Integer, nullable=False),   # outcomes that the provider gave
     Column("deferred", Integer, nullable=False),
     Column("rejected", Integer, nullable=False),
     Column("in_doubt", Integer, nullable=False),
     Column("last_at", Instant, nullable=False),    # the last release
+    Column("complaints", Integer, nullable=False, server_default="0"),
+    Column("unhealthy", Integer, nullable=False, server_default="0"),          # 1: the lane was slowed or held in it
+    Column("state", String, nullable=False, server_default="healthy"),         # the worst of its releases
     PrimaryKeyConstraint("lane", "step"),
 )
 
@@ -193,7 +224,11 @@ tallies = Table(
     PrimaryKeyConstraint("campaign", "lane", "priority", "rank", "segment", "state", "reason"),
 )
 
-Index("ix_tallies_lane", tallies.c.lane, tallies.c.state)
+# Of what is queued only: rows stay when their count is 0, and those are soon the most.
+LIVE: Final = text("tallies.state IN ('queued', 'waiting') AND tallies.count > 0")
+_partial("ix_tallies_live_lane", "state IN ('queued', 'waiting') AND count > 0",
+         tallies.c.lane, tallies.c.campaign, tallies.c.segment)
+_partial("ix_tallies_live_campaign", "state IN ('queued', 'waiting') AND count > 0", tallies.c.campaign, tallies.c.lane)
 
 holds = Table(
     "holds", metadata,

@@ -4,15 +4,16 @@ Nobody counts a queue of millions. A test counts them all the same, and compares
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Insert, func, select
+from sqlalchemy import Insert, Select, String, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatcher.store.rows import insert_into
-from dispatcher.store.tables import tallies
+from dispatcher.store.rows import among, insert_into
+from dispatcher.store.tables import LIVE, tallies
 
 WAITING = "waiting"
 """The state in tallies of a message that is queued but not yet due."""
@@ -21,6 +22,10 @@ _NAMES: Final = [column.name for column in tallies.c]
 
 Place = tuple[str, str, int, int, str, str, str]
 """campaign, lane, priority, rank, segment, state, reason of a skip"""
+
+
+Spot = tuple[str, str, int, int, str]
+"""lane, campaign, priority, rank, segment"""
 
 
 class Deltas(Counter[Place]):
@@ -62,14 +67,18 @@ def _addition(dialect: str) -> Insert:
 
 
 async def runs(tx: AsyncConnection, lane: str, *states: str) -> list[Run]:
-    """A lane's messages in these states, grouped, in a batch's order."""
-    rows = await tx.execute(
+    """A lane's messages in these states (queued, waiting), grouped, in a batch's order."""
+    return [Run(*row) for row in await tx.execute(_runs(states), {"its_lane": lane})]
+
+
+@cache
+def _runs(states: tuple[str, ...]) -> Select[Any]:
+    return (
         select(tallies.c.campaign, tallies.c.priority, tallies.c.rank, tallies.c.segment, tallies.c.state,
                tallies.c.count)
-        .where(tallies.c.lane == lane, tallies.c.state.in_(states), tallies.c.count > 0)
+        .where(LIVE, tallies.c.lane == bindparam("its_lane", type_=String()), tallies.c.state.in_(states))
         .order_by(tallies.c.priority, tallies.c.rank, tallies.c.campaign)
     )
-    return [Run(*row) for row in rows]
 
 
 async def totals(tx: AsyncConnection, campaign: str | None = None) -> list[tuple[str, str, str, int]]:
@@ -86,7 +95,32 @@ async def totals(tx: AsyncConnection, campaign: str | None = None) -> list[tuple
 async def queued_lanes(tx: AsyncConnection) -> list[str]:
     """Lanes that have messages queued, due or not."""
     rows = await tx.execute(
-        select(tallies.c.lane).distinct()
-        .where(tallies.c.state.in_(["queued", WAITING]), tallies.c.count > 0).order_by(tallies.c.lane)
+        select(tallies.c.lane).distinct().where(LIVE).order_by(tallies.c.lane)
     )
     return [lane for (lane,) in rows]
+
+
+async def lanes_of(tx: AsyncConnection, campaigns: Collection[str]) -> dict[str, set[str]]:
+    """The lanes in which these campaigns have something queued, due or not."""
+    found: dict[str, set[str]] = {}
+    rows = await tx.execute(
+        select(tallies.c.campaign, tallies.c.lane).distinct().where(LIVE, among(tallies.c.campaign, sorted(campaigns)))
+    )
+    for campaign, lane in rows:
+        found.setdefault(campaign, set()).add(lane)
+    return found
+
+
+async def waiting(tx: AsyncConnection) -> dict[Spot, int]:
+    """How many are queued and not yet due, by where they stand."""
+    t = tallies.c
+    rows = await tx.execute(
+        select(t.lane, t.campaign, t.priority, t.rank, t.segment, t.count).where(LIVE, t.state == WAITING)
+    )
+    return {(lane, campaign, priority, rank, segment): count for lane, campaign, priority, rank, segment, count in rows}
+
+
+async def queued(tx: AsyncConnection) -> dict[str, int]:
+    """Lane -> messages queued, due or not."""
+    rows = await tx.execute(select(tallies.c.lane, func.sum(tallies.c.count)).where(LIVE).group_by(tallies.c.lane))
+    return {lane: int(count) for lane, count in rows}

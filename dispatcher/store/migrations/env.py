@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from dispatcher.store.tables import metadata
+from dispatcher.store import record_tables
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=record_tables.lanes.metadata,      # by way of these, so that all tables are known
     render_as_batch=True,
     transactional_ddl=True,
 )
