@@ -18,14 +18,17 @@ from config.load import Loaded, load
 from config.model import Settings
 from dispatcher import logs, packages, service
 from dispatcher.clock import SystemClock
+from dispatcher.engine import resolver
 from dispatcher.engine.daemon import Engine
 from dispatcher.engine.journal import Journal
+from dispatcher.engine.ways import Ways
 from dispatcher.engine.works import Works
 from dispatcher.operations.office import Office
 from dispatcher.operations.reload import Reloader, apply_folder, follow_all
 from dispatcher.policy import policy_of
 from dispatcher.store.database import Database, StoreError
 from dispatcher.store.lock import StoreLockedError
+from dispatcher.store.opening import open_database
 from dispatcher.web.admin import build_admin, build_runner
 from dispatcher.web.admin_socket import SocketError, check_folder, identity, listen, remove
 from dispatcher.web.health import Health
@@ -67,9 +70,11 @@ def run_daemon(config_path: Path) -> int:
 @contextlib.asynccontextmanager
 async def open_office(settings: Settings, role: str) -> AsyncIterator[Office]:
     """The store opened for one command, without a daemon. StoreLockedError says who has it."""
-    database = await Database.open(settings.store.path, role)
+    database = await open_database(settings.store, role)
     try:
-        yield Office(_works(database, settings))
+        works = _works(database, settings)
+        await resolver.load(works)
+        yield Office(works)
     finally:
         await database.close()
 
@@ -80,7 +85,7 @@ async def _run(config_path: Path, loaded: Loaded) -> int:
     signals = service.Signals()
     try:
         check_folder(settings.http.socket)
-        database = await service.open_store(settings.store.path, signals.stop)
+        database = await service.open_store(settings.store, signals.stop)
     except (StoreLockedError, StoreError, SocketError) as error:
         log.error("not_started", why=str(error))  # noqa: TRY400 -- the message says what to do
         return FAILED
@@ -99,6 +104,7 @@ async def _serve(config_path: Path, works: Works, signals: service.Signals) -> i
     office = Office(works, engine, since=works.clock.now())
     reloader = Reloader(works, engine, office, config_path)
     reloader.counted.last_at = office.since
+    await engine.look_back()
     office.reload = service.with_notice(reloader)
     applied, office.faults = await apply_folder(works)
     for fault in office.faults:
@@ -152,7 +158,11 @@ async def _admin(office: Office, reloader: Reloader) -> AsyncIterator[None]:
 
 def _works(database: Database, settings: Settings) -> Works:
     clock = SystemClock()
-    return Works(database=database, clock=clock, policy=policy_of(settings), journal=Journal(database, clock))
+    ways = Ways()
+    return Works(
+        database=database, clock=clock, policy=policy_of(settings), journal=Journal(database, clock), ways=ways,
+        ask=lambda mx, domain: ways.names(mx).mail_hosts(domain),
+    )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -8,12 +8,16 @@ import asyncio
 import heapq
 import random
 import time
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
 
 EARLY: Final = 0.0005
 """Seconds. The loop wakes by whole milliseconds, up to one late: aiming so much earlier puts the error around zero."""
 LONGEST_SLEEP: Final = 30.0
 """Seconds. A wall clock may be set: nobody sleeps longer than this without looking at it again."""
+
+
+Result = TypeVar("Result")
 
 
 class Clock(Protocol):
@@ -37,6 +41,10 @@ class Clock(Protocol):
 
     async def pause(self, milliseconds: int, wake: asyncio.Event | None = None) -> None:
         """Return after so many milliseconds, whatever the wall clock is set to, or as soon as `wake` is set."""
+        ...
+
+    async def aside(self, work: Callable[[], Result]) -> Result:
+        """What a longer piece of work comes to, done so that nobody who waits for an instant waits for it."""
         ...
 
 
@@ -69,6 +77,10 @@ class SystemClock:
     async def pause(self, milliseconds: int, wake: asyncio.Event | None = None) -> None:
         """Sleep by the loop's own deadline alone."""
         await _wait(wake, milliseconds / 1000)
+
+    async def aside(self, work: Callable[[], Result]) -> Result:
+        """What a longer piece of work comes to, in a thread of its own."""
+        return await asyncio.to_thread(work)
 
 
 class VirtualClock:
@@ -121,6 +133,10 @@ class VirtualClock:
     async def pause(self, milliseconds: int, wake: asyncio.Event | None = None) -> None:
         """Sleep until so much time has passed."""
         await self._sleep(self._pausing, self._passed + milliseconds, wake)
+
+    async def aside(self, work: Callable[[], Result]) -> Result:
+        """What a longer piece of work comes to, at once: no time passes while it is done."""
+        return work()
 
     async def _sleep(self, sleepers: "_Sleepers", until: int, wake: asyncio.Event | None) -> None:
         if wake is not None and wake.is_set():

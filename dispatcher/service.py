@@ -7,21 +7,25 @@ is time for. systemd's watchdog is fed from the dispatch loop itself, and no lon
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
+from config.model import Store
 from dispatcher import logs, systemd
 from dispatcher.engine.daemon import Engine
 from dispatcher.operations.office import OperationError, Result
 from dispatcher.operations.reload import Reloader
-from dispatcher.store.database import Database
+from dispatcher.store.database import Database, StoreError, StoreUnreachableError
 from dispatcher.store.lock import StoreLockedError
+from dispatcher.store.opening import open_database
 
 ROLE: Final = "run"
-COMMAND_TAKES: Final = 30.0
-"""Seconds that a daemon waits for a command which has the store."""
+COMMAND_TAKES: Final = 60.0
+"""Seconds that a daemon waits for a command which has the store, or for the server to let go of a dead process."""
+SERVER_TAKES: Final = 240.0
+"""Seconds that a daemon waits for a database server that does not answer: at boot it may come up later, and systemd
+gives up on a service that ends too often. Below the unit's TimeoutStartSec."""
 AGAIN_AFTER: Final = 0.2
 BEAT: Final = 10.0
 """Seconds between two lines of status, where no watchdog asks for more."""
@@ -43,20 +47,27 @@ class Signals:
         loop.add_signal_handler(signal.SIGHUP, self.reload.set)
 
 
-async def open_store(path: Path, stop: asyncio.Event) -> Database:
-    """Open the store; wait a while for a command that has it, and not at all for another daemon."""
+async def open_store(store: Store, stop: asyncio.Event) -> Database:
+    """Open the store; wait a while for its server, or for a command that has it, and not at all for another daemon."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + COMMAND_TAKES
-    told = False
+    began = loop.time()
+    told: set[str] = set()
     while True:
         try:
-            return await Database.open(path, ROLE)
+            return await open_database(store, ROLE)
         except StoreLockedError as error:
-            if error.role == ROLE or loop.time() >= until or stop.is_set():
+            if (error.role == ROLE and not error.gone) or loop.time() >= began + COMMAND_TAKES or stop.is_set():
                 raise
-            if not told and error.role:
-                log.warning("store_busy", process=error.process, role=error.role, effect="waiting for it to end")
-                told = True
+            if error.role and "busy" not in told:
+                effect = "waiting for the server to notice that it has ended" if error.gone else "waiting for it to end"
+                log.warning("store_busy", process=error.process, role=error.role, effect=effect)
+                told.add("busy")
+        except StoreUnreachableError as error:
+            if loop.time() >= began + SERVER_TAKES or stop.is_set():
+                raise
+            if "unreachable" not in told:
+                log.warning("store_unreachable", why=str(error), effect="tried again")
+                told.add("unreachable")
         try:
             async with asyncio.timeout(AGAIN_AFTER):
                 await stop.wait()
@@ -110,6 +121,9 @@ async def _drain(engine: Engine) -> bool:
         log.error("not_written", why=engine.works.journal.failing,  # noqa: TRY400 -- the store's trouble, not a fault to trace
                   effect="what was handed over last is in doubt at the next start")
         return False
+    except StoreError as error:
+        log.error("not_written", why=str(error), effect="at the next start it is in doubt")  # noqa: TRY400 -- as above
+        return False
     return True
 
 
@@ -129,13 +143,17 @@ async def _beat(engine: Engine) -> None:
     """Tell systemd that the loop still turns and the engine still works."""
     patience = systemd.watchdog()
     pause = min(BEAT, patience / 2) if patience is not None else BEAT
-    works = engine.works
     while True:
         if not engine.failed.done():
-            state = f"{len(engine.lanes)} lanes, {len(works.underway)} messages under way"
-            if works.closing:
-                state = "finishing what is in flight"
-            if works.journal.failing:
-                state = "the store cannot be written: nothing is sent"
-            systemd.notify("WATCHDOG=1", f"STATUS={state}")
+            systemd.notify("WATCHDOG=1", f"STATUS={status_line(engine)}")
         await asyncio.sleep(pause)
+
+
+def status_line(engine: Engine) -> str:
+    """How the daemon is, in the line that systemd shows."""
+    works = engine.works
+    if works.journal.failing or works.database.trouble:
+        return f"nothing is sent, the store cannot be used: {works.journal.failing or works.database.trouble}"
+    if works.closing:
+        return "finishing what is in flight"
+    return works.clock_behind or f"{len(engine.lanes)} lanes, {len(works.underway)} messages under way"

@@ -7,10 +7,13 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from dispatcher.engine import expand, outcomes, recovery
+from dispatcher.engine import expand, outcomes, recovery, resolver, timekeeping
 from dispatcher.engine.journal import AGAIN_AFTER
 from dispatcher.engine.keeper import Keeper
 from dispatcher.engine.lane import LaneLoop
+from dispatcher.engine.promises import Promises
+from dispatcher.engine.resolver import Resolver
+from dispatcher.engine.timekeeping import Before, Timekeeper
 from dispatcher.engine.underway import Item
 from dispatcher.engine.works import Works
 from dispatcher.policy import Policy
@@ -27,18 +30,33 @@ class Engine:
         self.lanes: dict[str, LaneLoop] = {}
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeper = Keeper(works)
+        self.timekeeper = Timekeeper(works)
+        self._before: Before | None = None
+        self._started = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._new_lanes = asyncio.Event()
         self._journal_task: asyncio.Task[None] | None = None
+        works.promises = self._promises = Promises(works)
         works.changed = self.wake
         works.expect = works.journal.expect = self._keeper.expect
+
+    async def look_back(self) -> None:
+        """See when and how the last run ended, before anything new is stored; `start` does it where nobody has."""
+        self._before = await timekeeping.look_back(self.works)
 
     async def start(self) -> None:
         """Recover what an earlier run left, then begin to release."""
         self.works.ways.use(self.works.policy.settings)
+        await timekeeping.started(self.works, self._before or await timekeeping.look_back(self.works))
+        self._started = True
+        await outcomes.load_reputations(self.works)
         await recovery.recover(self.works)
+        await resolver.load(self.works)
         self._journal_task = self._spawn(self.works.journal.run())
         self._spawn(self._keeper.run())
+        self._spawn(Resolver(self.works).run())
+        self._spawn(self.timekeeper.run())
+        self._spawn(self._promises.run())
         self._spawn(self._find_lanes())
         self._spawn(expand.finish_all(self.works), ends=True)
 
@@ -46,6 +64,7 @@ class Engine:
         """Something changed: whoever sleeps looks again."""
         self._new_lanes.set()
         self._keeper.wake.set()
+        self._promises.wake.set()
         for loop in self.lanes.values():
             loop.wake.set()
 
@@ -53,6 +72,7 @@ class Engine:
         """Go by another policy, from the next slot of every lane on. ValueError, and no change, if it cannot be."""
         self.works.ways.use(policy.settings)
         self.works.policy = policy
+        policy.providers.wake.set()
         self.wake()
 
     async def stop_items(self, covers: Callable[[Item], bool], reason: str = "") -> int:
@@ -88,7 +108,12 @@ class Engine:
                 task.cancel()
                 log.error("outcomes_unwritten", why=works.journal.failing, effect="at the next start they are in doubt")
             await asyncio.gather(*unwritten, return_exceptions=True)
+            if self._started and not unwritten:
+                await timekeeping.stopped(works, "a part of it failed" if self._has_failed() else "")
         await works.ways.close()
+
+    def _has_failed(self) -> bool:
+        return self.failed.done() and not self.failed.cancelled() and self.failed.exception() is not None
 
     async def _find_lanes(self) -> None:
         """Start a loop for every lane that has something queued."""

@@ -17,7 +17,7 @@ import structlog
 from channels.contract import Envelope, Outcome, Result
 from dispatcher.content.faults import MessageFault, TemplateFaults
 from dispatcher.content.skeleton import Letter
-from dispatcher.core import ramp, retry
+from dispatcher.core import retry
 from dispatcher.core.retry import Next, Tried
 from dispatcher.core.states import State
 from dispatcher.engine import outcomes
@@ -49,23 +49,31 @@ class Prepared:
     letter: Letter
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Messages that are prepared together, each with its planned start."""
+
+    starts: Sequence[tuple[Item, int]]
+    marked: bool = False      # as perhaps handed over, by their release
+
+
 async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
     """Take a released batch to its channel; returns when every hand-over of it has begun, or was stopped before.
 
     `items` are the batch's messages as works.underway knows them since the release.
     """
     sender = split_lane(batch.lane).sender
-    starts = ramp.start_times(batch.slot, len(items), works.clock.now())
+    starts = works.starts(batch.slot, len(items), works.clock.now())
     apart = (starts[1] - starts[0]) // 2 if len(starts) > 1 else 0
     earliest = works.clock.monotonic()      # for one that is late
     following: asyncio.Queue[list[Prepared]] = asyncio.Queue(maxsize=1)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_prepare_all(works, sender, list(_groups(items, starts)), following))
+        tasks.create_task(_prepare_all(works, sender, list(_groups(items, starts, batch.marked)), following))
         while group := await following.get():
             for prepared in group:
                 await works.clock.sleep_until(prepared.start)
                 await _keep_apart(works, prepared, earliest)
-                await _start(works, sender, prepared)
+                await _start(works, prepared)
                 earliest = works.clock.monotonic() + apart / 1000
     if any(not item.begun and not item.stopped for item in items):
         # A reload took the sender away, perhaps only for a moment.
@@ -74,11 +82,11 @@ async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
 
 
 async def _prepare_all(
-    works: Works, sender: str, groups: Sequence[list[tuple[Item, int]]], following: asyncio.Queue[list[Prepared]]
+    works: Works, sender: str, groups: Sequence[Group], following: asyncio.Queue[list[Prepared]]
 ) -> None:
     """Prepare group after group, one ahead of the hand-overs; an empty one is the end."""
     for group in groups:
-        await works.clock.sleep_until(group[0][1] - AHEAD)
+        await works.clock.sleep_until(group.starts[0][1] - AHEAD)
         way = works.ways.of(sender)
         if way is None:
             break
@@ -96,35 +104,42 @@ async def _keep_apart(works: Works, prepared: Prepared, earliest: float) -> None
         await clock.pause(round(wait * 1000))
 
 
-async def _start(works: Works, sender: str, prepared: Prepared) -> None:
+async def _start(works: Works, prepared: Prepared) -> None:
     """Begin a hand-over as soon as the sender has a turn, unless somebody stopped the message before."""
-    way = await works.ways.turn(sender)
+    lane = split_lane(prepared.item.lane)
+    way = await works.ways.turn(lane)
     if way is None:
         return
     if works.closing or not works.underway.begin(prepared.item):
-        way.turn.release()
+        way.turns.free(lane.provider)
         return
     task = asyncio.create_task(_hand_over(works, way, prepared))
     works.in_flight.add(task)
     task.add_done_callback(works.in_flight.discard)
 
 
-def _groups(items: Sequence[Item], starts: Sequence[int]) -> Iterator[list[tuple[Item, int]]]:
-    """Neighbours whose planned starts lie close enough together to be prepared at once."""
+def _groups(items: Sequence[Item], starts: Sequence[int], marked: int) -> Iterator[Group]:
+    """Neighbours whose planned starts lie close enough together to be prepared at once.
+
+    The first of them, so many, were marked by their release.
+    """
+    whole = list(zip(items, starts, strict=True))
+    if marked:
+        yield Group(whole[:marked], marked=True)
     group: list[tuple[Item, int]] = []
-    for item, start in zip(items, starts, strict=True):
+    for item, start in whole[marked:]:
         if group and (len(group) == GROUP or start - group[0][1] > AHEAD // 2):
-            yield group
+            yield Group(group)
             group = []
         group.append((item, start))
     if group:
-        yield group
+        yield Group(group)
 
 
-async def _prepare(works: Works, way: Way, group: Sequence[tuple[Item, int]]) -> list[Prepared]:
+async def _prepare(works: Works, way: Way, group: Group) -> list[Prepared]:
     """Render and mark what nobody has stopped; what cannot be rendered ends here, with its reason."""
     prepared = []
-    for number, (item, start) in enumerate(group, 1):
+    for number, (item, start) in enumerate(group.starts, 1):
         if item.stopped or works.closing:
             continue
         try:
@@ -133,7 +148,7 @@ async def _prepare(works: Works, way: Way, group: Sequence[tuple[Item, int]]) ->
             await _unrenderable(works, item, error)
         if number % BREATH == 0:
             await asyncio.sleep(0)
-    if prepared:
+    if prepared and not group.marked:
         await works.journal.begin([one.item.ready.message.id for one in prepared])
     return prepared
 
@@ -169,7 +184,7 @@ async def _hand_over(works: Works, way: Way, prepared: Prepared) -> None:
         log.exception("hand_over_failed", lane=item.lane, message=item.ready.message.id)
         outcome = Outcome(Result.IN_DOUBT, detail=f"{type(error).__name__} during the hand-over")
     finally:
-        way.turn.release()
+        way.turns.free(envelope.provider)
     works.underway.end(item)
     await outcomes.noted(works, item, _finding(works, way, item, outcome, at), outcome)
 

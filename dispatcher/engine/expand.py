@@ -1,19 +1,24 @@
 """A campaign on its way to its whole audience: in chunks, each durable, so that a crash only delays it.
 
 Nothing of the campaign is released before all of it is on the queue: otherwise its first segments might be served
-after others, only because their customers came later in the alphabet.
+after others, only because their customers came later in the alphabet. Nor is anything of earlier updates of its
+incident: otherwise somebody would get one of them seconds before the later one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from dispatcher.core.model import Campaign, Customer
 from dispatcher.core.segments import belongs
+from dispatcher.engine.taking import give_back_earlier, stop_overtaken, take_in
 from dispatcher.engine.works import Works
-from dispatcher.intake.accept import Answer, accept
+from dispatcher.intake.accept import Answer, Known, Receipt
 from dispatcher.intake.requests import SendRequest
 from dispatcher.intake.strict import canonical_json
-from dispatcher.store import campaigns, customers, reading
+from dispatcher.store import campaigns, customers, incidents, reading
 from dispatcher.store.campaigns import Expansion
 from dispatcher.store.database import CHUNK
 
@@ -29,7 +34,11 @@ class Progress:
 async def begin(works: Works, campaign: str) -> Expansion:
     """Begin an expansion, or find the unfinished one of this campaign."""
     async with works.database.transaction() as tx:
-        return await campaigns.start_expansion(tx, campaign, works.clock.now())
+        begun = await campaigns.start_expansion(tx, campaign, works.clock.now())
+        stored = await campaigns.get(tx, campaign)
+    if stored is not None:
+        await give_back_earlier(works, stored.incident, stored.sequence)
+    return begun
 
 
 async def step(works: Works, one: Expansion) -> Progress:
@@ -38,6 +47,8 @@ async def step(works: Works, one: Expansion) -> Progress:
     How far the expansion is, is read anew: two may take turns at one, as a daemon and the command that began it do.
     """
     now = works.clock.now()
+    requests: list[SendRequest] = []
+    receipts: list[Receipt] = []
     async with works.database.transaction() as tx:
         current = await reading.expansion(tx, one.id)
         if current is not None:
@@ -46,9 +57,9 @@ async def step(works: Works, one: Expansion) -> Progress:
                 return Progress(one, finished)
         page = await customers.page(tx, one.cursor, CHUNK)
         known = await works.book.known(tx, {one.campaign})
-        campaign = known[one.campaign].campaign
-        requests = [_request(campaign, customer) for customer in page if belongs(campaign.where, customer)]
-        receipts = await accept(tx, requests, known, works.policy, now) if requests else []
+        requests = await _requests(tx, known[one.campaign], page)
+        if requests:
+            receipts, known = await take_in(tx, works, requests, now)
         duplicate = sum(receipt.answer in (Answer.DUPLICATE, Answer.CONFLICT) for receipt in receipts)
         one = replace(
             one, cursor=page[-1].id if page else one.cursor, duplicate=one.duplicate + duplicate,
@@ -56,6 +67,7 @@ async def step(works: Works, one: Expansion) -> Progress:
         )
         finished = len(page) < CHUNK or known[one.campaign].stored.canceled_at is not None
         await campaigns.expanded(tx, one, now if finished else None)
+    await stop_overtaken(works, requests, receipts, known)
     if finished:
         works.changed()
     return Progress(one, finished)
@@ -69,6 +81,16 @@ async def finish_all(works: Works) -> None:
         progress = Progress(one, finished=False)
         while not progress.finished and not works.closing:
             progress = await step(works, progress.expansion)
+
+
+async def _requests(tx: AsyncConnection, known: Known, page: Sequence[Customer]) -> list[SendRequest]:
+    """The messages of a campaign to those on a page who are its audience, or to whom it is owed."""
+    campaign = known.campaign
+    meant = [customer for customer in page if belongs(campaign.where, customer)]
+    if campaign.closes and len(meant) < len(page):
+        told = await incidents.informed(tx, campaign.incident, campaign.sequence, [customer.id for customer in page])
+        meant = [customer for customer in page if customer.id in told or belongs(campaign.where, customer)]
+    return [_request(campaign, customer) for customer in meant]
 
 
 def _request(campaign: Campaign, customer: Customer) -> SendRequest:

@@ -99,8 +99,9 @@ class Journal:
 
     async def _write_all(self) -> None:
         while self._marks or self._findings_are_due():
+            # One or the other: whoever waits for a mark has no time for outcomes.
             marks = [self._marks.popleft() for _ in range(len(self._marks))]
-            due = min(len(self._findings), CHUNK) if self._findings_are_due() else 0
+            due = min(len(self._findings), CHUNK) if not marks and self._findings_are_due() else 0
             findings = [self._findings.popleft() for _ in range(due)]
             try:
                 await self._write(marks, findings)
@@ -129,7 +130,7 @@ class Journal:
 
     async def _write(self, marks: Sequence[_Marks], findings: Sequence[Finding]) -> None:
         ids = [number for mark in marks for number in mark.ids]
-        async with self._database.transaction() as tx:
+        async with self._database.transaction(urgent=bool(marks)) as tx:
             for start in range(0, len(ids), CHUNK):
                 await queue.begin(tx, ids[start:start + CHUNK])
             if findings:

@@ -14,9 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.audience import is_stale
 from dispatcher.core.model import Message, SkipReason
+from dispatcher.engine import canary
+from dispatcher.engine.outcomes import give_back
+from dispatcher.engine.underway import held_by
 from dispatcher.engine.works import Works
-from dispatcher.store import campaigns, controls, customers, queue, tallies
+from dispatcher.store import campaigns, canaries, controls, customers, events, queue, tallies
 from dispatcher.store.database import CHUNK
+from dispatcher.store.events import Event, Kind
 from dispatcher.store.tallies import Deltas
 
 PAUSE: Final = 1_000
@@ -64,8 +68,13 @@ class Keeper:
         await self._close_canceled(now)
         async with self._works.database.transaction() as tx:
             changed |= await self._look_at_facts(tx, now)
-            changed |= await controls.end_holds(tx, now)
-            following = [await queue.next_due(tx), await queue.next_expiry(tx), await _next_hold_end(tx, now)]
+            changed |= await self._end_holds(tx, now)
+            judged = await canary.judge_due(tx, self._works.policy.lines, now)
+            changed |= bool(judged)
+            following = [await queue.next_due(tx), await queue.next_expiry(tx), await _next_hold_end(tx, now),
+                         await canaries.next_due(tx)]
+        for campaign in canary.failed(judged):
+            await give_back(self._works, self._works.underway.stop(held_by("campaign", campaign)))
         if changed or any(one is not None and one <= now for one in following):
             self._works.changed()
         return min((one for one in following if one is not None), default=now + LONGEST)
@@ -98,6 +107,13 @@ class Keeper:
             canceled = await campaigns.canceled_with_queue(tx)
         for campaign in canceled:
             await close_campaign(self._works, campaign, now)
+
+    async def _end_holds(self, tx: AsyncConnection, now: int) -> bool:
+        """Holds whose time is over end; what happened is noted like a resume."""
+        ended = await controls.end_holds(tx, now)
+        await events.note(tx, *(Event(now, Kind.RESUMED, hold.name, "its time was over", data={"kind": hold.kind})
+                                for hold in ended))
+        return bool(ended)
 
     async def _look_at_facts(self, tx: AsyncConnection, now: int) -> bool:
         """Say it, once, when facts about customers get too old to go by, and when they come in again."""

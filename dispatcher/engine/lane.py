@@ -11,13 +11,14 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from dispatcher.core import lane_health
 from dispatcher.core.calendar import Slot, coming_slot
+from dispatcher.engine import canary, promises
 from dispatcher.engine.deliver import deliver
+from dispatcher.engine.outcomes import give_back
 from dispatcher.engine.release import NEVER, Ask, Released, release, sweep
 from dispatcher.engine.sorting import View
-from dispatcher.engine.standing import read_standing
-from dispatcher.engine.underway import Item
+from dispatcher.engine.standing import standing_of_queued
+from dispatcher.engine.underway import Item, held_by
 from dispatcher.engine.works import Works
 
 SWEEP_AHEAD: Final = 10_000
@@ -77,6 +78,7 @@ class LaneLoop:
 
     async def _after(self, slot: Slot, released: Released, items: Sequence[Item]) -> None:
         self._crowded = released.crowded
+        await self._keep_reputation(released)
         if released.batch is not None:
             task = asyncio.create_task(deliver(self._works, released.batch, items))
             self._deliveries.add(task)
@@ -89,7 +91,14 @@ class LaneLoop:
         if released.crowded and released.batch is None:
             return   # those who could not leave are closed: the slot is still free for who stands behind them
         self._not_before, self._look_again = slot.end, released.look_again
-        self._works.health[self.lane] = lane_health.rested(self._works.health_of(self.lane), slot.end - slot.start)
+
+    async def _keep_reputation(self, released: Released) -> None:
+        """Remember what was written with the release; what a lane that is held now has not begun goes back."""
+        if released.reputation is None:
+            return
+        self._works.reputation[self.lane] = released.reputation
+        if released.held:
+            await give_back(self._works, self._works.underway.stop(held_by("lane", self.lane)))
 
     async def _release(self, slot: Slot) -> tuple[Released, Sequence[Item]]:
         works = self._works
@@ -98,19 +107,26 @@ class LaneLoop:
         if ramp is None:
             return Released(), ()
         items: Sequence[Item] = ()
-        ask = Ask(self.lane, ramp, slot, works.underway.pending(self.lane), works.health_of(self.lane))
+        ask = Ask(self.lane, ramp, slot, works.underway.pending(self.lane))
         try:
             async with works.database.transaction() as tx:
-                standing = await read_standing(tx, works.policy, works.book, now)
+                judged = await canary.judge_due(tx, works.policy.lines, now)
+                standing = await standing_of_queued(tx, works.policy, works.book, now)
                 released = await release(tx, ask, View(works.policy, works.book, standing, now))
+                promises.check(works, released)
                 if released.batch is not None:
                     # Before the commit: a stop that commits after it finds the items (promise P6).
                     items = works.underway.add(released.batch)
         except IntegrityError:
             return Released(), ()   # somebody else released this slot first
+        except promises.UnpromisedError:
+            await promises.catch_up(works)
+            return Released(crowded=True), ()   # undone; the slot is still free
         except BaseException:
             works.underway.forget(items)
             raise
+        for campaign in canary.failed(judged):
+            await give_back(works, works.underway.stop(held_by("campaign", campaign)))
         return released, items
 
     async def _sweep(self, slot: Slot) -> bool:
@@ -125,7 +141,7 @@ class LaneLoop:
         while more and ramp is not None and works.clock.now() < slot.start:
             now = works.clock.now()
             async with works.database.transaction() as tx:
-                standing = await read_standing(tx, works.policy, works.book, now)
+                standing = await standing_of_queued(tx, works.policy, works.book, now)
                 swept = await sweep(tx, self.lane, ramp.largest_batch, View(works.policy, works.book, standing, now))
             more = swept.crowded
             self._tell(swept)

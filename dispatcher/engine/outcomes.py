@@ -1,12 +1,14 @@
 """An outcome is noted, and what it says beyond its own message is acted on.
 
-Unreachable: the lane waits; what its batches have not begun goes back to the queue, spent stays spent.
-Busy (421): the lane slows, as core/lane_health.py says. Set-up (TLS, credentials): the lane is held until a person
-has looked; what has not begun goes back. Bad address: it is suppressed, in the transaction that notes the outcome.
+Unreachable: the lane waits; what its batches have not begun goes back to the queue, spent stays spent. A reply that a
+rule speaks of slows or holds the lane at once (core/reputation.py); else busy (421) slows it, and trouble with the
+set-up (TLS, credentials) holds it until a person has looked; what a hold finds not begun goes back. Bad address: it is
+suppressed, in the transaction that notes the outcome.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -15,35 +17,52 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from channels.contract import Outcome, Trouble
 from config.addresses import normalise
-from dispatcher.core import lane_health
+from config.reply_rules import rule_for
+from dispatcher.core import lane_health, reputation
+from dispatcher.core.reputation import Reputation
 from dispatcher.core.states import State
+from dispatcher.engine import evidence
 from dispatcher.engine.journal import AGAIN_AFTER
 from dispatcher.engine.underway import Item, held_by
 from dispatcher.engine.works import Works
-from dispatcher.store import controls, ledger, queue
-from dispatcher.store.controls import Hold
+from dispatcher.policy import split_lane
+from dispatcher.store import lanes, ledger, queue
 from dispatcher.store.database import CHUNK
 from dispatcher.store.journal import Finding
 from dispatcher.store.tallies import Deltas, apply
 
 log = structlog.get_logger()
-BY = "dispatcher"
+BUSY = "421"
+SETUP = "set-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an outcome makes of a reputation."""
+
+    of: Callable[[Reputation], Reputation]
+    at: int
+    blamed: bool = False        # the step is unhealthy by it
+
+
+async def load_reputations(works: Works) -> None:
+    """At start: remember what lanes have come to in earlier runs."""
+    async with works.database.transaction() as tx:
+        works.reputation.update(await lanes.read_all(tx))
 
 
 async def noted(works: Works, item: Item, finding: Finding, outcome: Outcome) -> None:
     """Hand a finding to the journal, and act on what the outcome says about lane and address."""
     works.outcomes[item.lane, finding.outcome] += 1
     await works.journal.put(finding)
-    lane, health = item.lane, works.health_of(item.lane)
+    lane = item.lane
     if outcome.reached:
-        works.health[lane] = health = lane_health.reached(health)
-    if outcome.trouble is Trouble.BUSY:
-        works.health[lane] = lane_health.busy(health, outcome.detail)
-        log.warning("lane_slowed", lane=lane, code=outcome.code, share=works.health[lane].share)
-    elif outcome.trouble is Trouble.UNREACHABLE:
+        works.health[lane] = lane_health.reached(works.health_of(lane))
+    if outcome.trouble is Trouble.UNREACHABLE:
         await _unreachable(works, lane, outcome)
-    elif outcome.trouble is Trouble.SETUP:
-        await _needs_a_person(works, lane, outcome)
+    change = _consequence(works, item, outcome)
+    if change is not None:
+        await _act(works, item, change)
 
 
 def suppressed_by(item: Item, outcome: Outcome) -> str:
@@ -107,10 +126,43 @@ async def _unreachable(works: Works, lane: str, outcome: Outcome) -> None:
     await give_back(works, works.underway.stop(held_by("lane", lane)))
 
 
-async def _needs_a_person(works: Works, lane: str, outcome: Outcome) -> None:
-    now = works.clock.now()
-    await _surely(works, lambda tx: controls.hold(tx, Hold("lane", lane, outcome.detail, BY, now, None)))
-    log.error("lane_held", lane=lane, code=outcome.code, reason="the server refused the sender's set-up",
-              do="see `dispatcher status`, correct it, then `dispatcher resume`")
-    await give_back(works, works.underway.stop(held_by("lane", lane)))
+def _consequence(works: Works, item: Item, outcome: Outcome) -> Change | None:
+    """What an outcome makes of its lane's reputation; None for nothing."""
+    if outcome.trouble is Trouble.NONE and not outcome.reply:
+        return None
+    now, slot = works.clock.now(), item.slot
+    rule = rule_for(works.policy.reply_rules, split_lane(item.lane).provider, outcome.reply)
+    if rule is not None:
+        return Change(lambda known: reputation.ruled(known, rule, slot, outcome.reply, now), now, blamed=True)
+    if outcome.trouble is Trouble.BUSY:
+        cause = f"{BUSY}: {outcome.reply or outcome.detail}"
+        return Change(lambda known: reputation.busy(known, slot, cause, now), now)
+    if outcome.trouble is Trouble.SETUP:
+        return Change(lambda known: reputation.set_up_held(known, f"{SETUP}: {outcome.detail}", now), now)
+    return None
+
+
+async def _act(works: Works, item: Item, change: Change) -> None:
+    """Change a lane's reputation: in memory at once, so that many answers of a slot count once, then durably."""
+    lane, known = item.lane, works.reputation_of(item.lane)
+    after = change.of(known)
+    if after == known:
+        return
+    works.reputation[lane] = after
+
+    async def write(tx: AsyncConnection) -> None:
+        stored = await lanes.read(tx, lane)
+        changed = change.of(stored)
+        if changed != stored:
+            await evidence.note(tx, lane, stored, changed, change.at)
+            if change.blamed:
+                await ledger.remember_state(tx, lane, item.slot.step_start, changed.state, blamed=True)
+        works.reputation[lane] = changed
+
+    await _surely(works, write)
+    if reputation.is_held(works.reputation_of(lane), works.clock.now()):
+        if not change.blamed:
+            log.error("lane_needs_a_person", lane=lane, why="the server refused the sender's set-up",
+                      do="see `dispatcher status`, correct it, then `dispatcher resume`")
+        await give_back(works, works.underway.stop(held_by("lane", lane)))
 

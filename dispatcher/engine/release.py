@@ -2,7 +2,8 @@
 
 In it: the ledger is read, the slot is sized, the queue's head is sorted out, the batch is written as spent, its
 messages become `sending`. Nothing leaves before this has been committed (promise P4), and the step's sum stands in
-the same transaction as the sum of what it allows (promise P3).
+the same transaction as the sum of what it allows (promise P3). Those that start within moments are marked as perhaps
+handed over here: a mark of their own might have to wait for another lane's release, and they would be late.
 """
 
 from collections import defaultdict
@@ -12,16 +13,22 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.ramps import Ramp
-from dispatcher.core.calendar import Slot
-from dispatcher.core.lane_health import HEALTHY, LaneHealth
+from dispatcher.core.calendar import Slot, next_slot
 from dispatcher.core.model import Message
-from dispatcher.core.ramp import Brakes, allowance, look_on, release_size
+from dispatcher.core.quotas import Meter, Purse
+from dispatcher.core.ramp import Brakes, allowance, look_on, release_size, start_time
+from dispatcher.core.reputation import Reputation, bound_at, is_held
 from dispatcher.core.states import State
+from dispatcher.engine import canary, evidence
 from dispatcher.engine.sorting import Look, Ready, Sorted, View, close, sort_out
-from dispatcher.store import ledger, queue
+from dispatcher.store import ledger, parts, queue
 from dispatcher.store.tallies import Deltas, apply
 
 NEVER = 2**62
+SOON = 250
+"""Milliseconds after a release within which a message's start is too near for a mark of its own."""
+MARKED = 250
+"""Messages that a release marks at most: those of a batch that is cut off by a crash would all be in doubt."""
 AHEAD = 500
 """Messages beyond its size that a release looks at; where more than those cannot leave, a sweep goes ahead of it."""
 
@@ -35,6 +42,7 @@ class Batch:
     ready: Sequence[Ready]
     allowance: int
     released_at: int
+    marked: int = 0             # so many of the first are marked as perhaps handed over
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ class Released:
     moved: bool = False         # some messages now stand elsewhere: in another lane, or at another rank of this one
     waits_until: int = NEVER    # the first instant that messages were put off to
     look_again: int = 0         # where nothing was released: when that may have changed by itself
+    reputation: Reputation | None = None    # what the lane has come to, where that was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,6 @@ class Ask:
     ramp: Ramp
     slot: Slot
     pending: int                # released by earlier slots of the lane, hand-over not begun
-    health: LaneHealth = HEALTHY   # of its server: while that asks for less, less is released
 
 
 async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
@@ -66,28 +74,56 @@ async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
     hold = view.standing.lane_hold(ask.lane)
     if hold is not None:
         return Released(held=hold.reason, look_again=hold.until or NEVER)
-    book = await ledger.read(tx, ask.lane, ask.slot.step_start, ask.slot.step_end)
+    # First of all what the slots before have brought: it may blame the step that the allowance follows from.
+    reputation = await evidence.judge(tx, ask.lane, ask.slot, view.policy.lines, view.now)
+    book = await ledger.read(tx, ask.lane, ask.slot.step_start, ask.slot.step_end, ask.ramp)
     if ask.slot.start < book.last_slot_end or await ledger.slot_taken(tx, ask.lane, ask.slot.start):
-        return Released(look_again=book.last_slot_end)   # released before, or in the time of one that was
+        # Released before, or in the time of one that was.
+        return Released(look_again=book.last_slot_end, reputation=reputation)
+    if is_held(reputation, view.now):
+        return Released(held=reputation.cause, look_again=reputation.held_until or NEVER, reputation=reputation)
     allowed = allowance(ask.ramp, book.past, ask.slot.step_start).value
-    share = ask.health.share
-    size = release_size(ask.ramp, allowed, ask.slot, view.now, book.spent, Brakes(ask.pending, share))
+    brakes = Brakes(ask.pending, reputation.share, bound_at(reputation, view.now))
+    size = release_size(ask.ramp, allowed, ask.slot, view.now, book.spent, brakes)
     wanted = size.value
     if wanted <= 0:
-        return Released(look_again=look_on(ask.ramp, allowed, ask.slot, book.spent, share))
-    found = await sort_out(tx, ask.lane, Look(wanted, wanted + AHEAD), view)
+        return Released(look_again=look_on(ask.ramp, allowed, ask.slot, book.spent, brakes), reputation=reputation)
+    purse = Purse(Meter(view.standing.bounds), ask.lane, ask.slot, view.now)
+    found = await sort_out(tx, ask.lane, Look(wanted, wanted + AHEAD, purse), view)
     deltas = Deltas()
     await close(tx, found, view.now, deltas)
+    judged_at, marked = NEVER, 0
     if found.ready:
+        marked = _soon(ask.slot, len(found.ready), view.now)
         await _reserve(tx, ask, found, allowed, view.now)
+        await queue.begin(tx, [one.message.id for one in found.ready[:marked]])
+        judged_at = await canary.count_out(tx, view.standing, found.ready, purse)
+        reputation = await evidence.released(tx, ask.lane, ask.slot, reputation, view.now)
         for one in found.ready:
             deltas.move(queue.place(one.message, State.QUEUED), queue.place(one.message, State.SENDING))
     await apply(tx, deltas)
-    batch = Batch(ask.lane, ask.slot, found.ready, allowed, view.now) if found.ready else None
-    empty = found.ended and not found.ready
+    batch = Batch(ask.lane, ask.slot, found.ready, allowed, view.now, marked) if found.ready else None
+    empty = found.ended and not found.ready and purse.stopped_by is None
     crowded = len(found.ready) < wanted and not found.ended
     return Released(batch, crowded=crowded, empty=empty, moved=bool(found.moves),
-                    waits_until=min(found.waits, default=NEVER), look_again=NEVER if empty else 0)
+                    waits_until=min([judged_at, *found.waits]), look_again=_look_again(ask, found, purse, view.now),
+                    reputation=reputation)
+
+
+def _soon(slot: Slot, size: int, now: int) -> int:
+    """How many of a batch start so soon that they are marked at once."""
+    most = min(size, MARKED)
+    begin = max(slot.start, now)
+    return sum(start_time(begin, slot.end, size, number) < begin + SOON for number in range(most))
+
+
+def _look_again(ask: Ask, found: Sorted, purse: Purse, now: int) -> int:
+    """Where nothing was released: when that may have changed by itself."""
+    if found.ready or not found.ended:
+        return 0
+    if purse.stopped_by is not None:    # a bound over several lanes: the slot is gone, and the next may be a while away
+        return next_slot(ask.ramp, ask.lane, max(ask.slot.end, purse.opens_at())).start
+    return found.resumes_at if found.resumes_at > now else NEVER
 
 
 async def sweep(tx: AsyncConnection, lane: str, wanted: int, view: View) -> Released:
@@ -104,6 +140,9 @@ async def sweep(tx: AsyncConnection, lane: str, wanted: int, view: View) -> Rele
 
 async def _reserve(tx: AsyncConnection, ask: Ask, found: Sorted, allowed: int, now: int) -> None:
     await ledger.reserve(tx, ask.lane, ask.slot, len(found.ready), allowed, now)
+    await parts.write(tx, ask.lane, ask.slot.start, now, [
+        (one.message.campaign, one.message.segment, one.message.released_at is None) for one in found.ready
+    ])
     by_version: defaultdict[int, list[Message]] = defaultdict(list)
     for one in found.ready:
         by_version[one.campaign.version].append(one.message)

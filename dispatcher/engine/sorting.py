@@ -7,7 +7,7 @@ but by `close`.
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -18,10 +18,13 @@ from dispatcher.core import audience
 from dispatcher.core.audience import Candidate, Skip, Verdict, Wait
 from dispatcher.core.lanes import Route, route
 from dispatcher.core.model import Campaign, Customer, Message
+from dispatcher.core.quotas import NEVER, Purse
 from dispatcher.engine.book import CampaignBook
+from dispatcher.engine.gate import Gate
 from dispatcher.engine.standing import Standing
 from dispatcher.policy import Policy
-from dispatcher.store import controls, queue, tallies
+from dispatcher.store import canaries, controls, incidents, queue, tallies
+from dispatcher.store.incidents import Thread
 from dispatcher.store.queue import Claimed
 from dispatcher.store.rows import AnyRow
 from dispatcher.store.tallies import Deltas, Run
@@ -52,7 +55,8 @@ class Sorted:
     moves: list[tuple[Message, str, str, int, str]] = field(default_factory=list)
     reached: Counter[tuple[str, str]] = field(default_factory=Counter)   # (customer, category) of the ready ones
     looked: int = 0
-    ended: bool = False     # the queue has nothing more
+    ended: bool = False     # the queue has nothing more that may leave now
+    resumes_at: int = NEVER     # when campaigns that are blocked now go on, as far as known
 
     @property
     def passed_over(self) -> int:
@@ -62,10 +66,14 @@ class Sorted:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How far to look: until so many may leave, and at no more than so many."""
+    """How far to look: until so many may leave, and at no more than so many.
+
+    What the purse allows no more is not looked at, and stays in the queue as it is.
+    """
 
     wanted: int
     at_most: int
+    purse: Purse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +89,32 @@ class View:
 async def sort_out(tx: AsyncConnection, lane: str, look: Look, view: View) -> Sorted:
     """Look at the head of a lane's queue, in order."""
     result = Sorted()
-    runs = [run for run in await tallies.runs(tx, lane, "queued") if view.standing.allows(run.campaign)]
+    gate = Gate(lane, look.purse, view.standing.bounds)
+    runs = []
+    for run in await tallies.runs(tx, lane, "queued"):
+        if view.standing.allows(run.campaign):
+            runs.append(run)
+        else:
+            result.resumes_at = min(result.resumes_at, view.standing.resumes.get(run.campaign, NEVER))
     for _, group in groupby(runs, key=lambda run: (run.priority, run.rank)):
         # One for each campaign: two of its segments share a rank where it was applied anew in another order.
-        readers = [_Reader(lane, run, view) for run in {run.campaign: run for run in group}.values()]
+        free = {run.campaign: run for run in group if not gate.stops(run.campaign, run.segment)}
+        readers = [_Reader(lane, run, view) for run in free.values()]
         while len(result.ready) < look.wanted and result.looked < look.at_most:
             first = await _first(tx, readers, min(PAGE, look.wanted - len(result.ready) + 10))
             if first is None:
                 break
+            if gate.stops(*first.next_of):
+                readers.remove(first)
+                continue
             result.looked += 1
             if result.looked % BREATH == 0:
                 await asyncio.sleep(0)
-            _place(first.take(), lane, view, result)
+            before, look_at = len(result.ready), first.take()
+            _place(look_at, lane, view, result)
+            if len(result.ready) > before:
+                message = look_at.claimed.message
+                gate.take(message, new=message.id not in look_at.page.tested)
         else:
             return result
     result.ended = True
@@ -123,7 +145,8 @@ class _Page:
 
     suppressed: dict[tuple[str, str], str]
     contacts: dict[str, list[int]]
-    sequences: dict[str, int]
+    thread: Thread          # what they have heard of the campaign's incident
+    tested: Collection[int] # messages that are part of the campaign's canary, while that is on its way
 
 
 class _Reader:
@@ -138,6 +161,12 @@ class _Reader:
     def peek(self) -> int | None:
         """The id of the next message."""
         return self._page[0].claimed.message.id if self._page else None
+
+    @property
+    def next_of(self) -> tuple[str, str]:
+        """The campaign and segment of the next message, where there is one."""
+        message = self._page[0].claimed.message
+        return message.campaign, message.segment
 
     def take(self) -> _Look:
         """The next message."""
@@ -183,22 +212,37 @@ async def _first(tx: AsyncConnection, readers: Sequence[_Reader], size: int) -> 
 
 
 async def _facts(tx: AsyncConnection, rows: Sequence[Claimed], campaign: str, view: View) -> _Page:
-    addresses = [normalise(row.customer.email) for row in rows if row.customer is not None and row.customer.email]
+    addresses = await _addresses(rows)
     ids = [row.message.customer for row in rows]
-    category, incident = view.standing.category(campaign), view.standing.incident(campaign)
+    category = view.standing.category(campaign)
+    current = await view.book.version(tx, campaign, view.standing.version(campaign))
     cap = view.policy.rules.caps.get(category)
     return _Page(
         suppressed=await controls.suppressed(tx, addresses),
         contacts=await controls.contacts(tx, ids, category, view.now - cap.within) if cap is not None else {},
-        sequences=await controls.latest_sequences(tx, incident, ids) if incident else {},
+        thread=await incidents.thread(tx, current, ids),
+        tested=await canaries.members(tx, campaign, [row.message.id for row in rows])
+        if campaign in view.standing.bounds.canaries else (),
     )
+
+
+async def _addresses(rows: Sequence[Claimed]) -> list[str]:
+    """The normalised addresses of rows; other work gets a turn in between."""
+    found = []
+    for number, row in enumerate(rows, 1):
+        if row.customer is not None and row.customer.email:
+            found.append(normalise(row.customer.email))
+        if number % BREATH == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 def _place(look: _Look, lane: str, view: View, result: Sorted) -> None:
     """Put one message where its verdict sends it."""
     message, campaign = look.claimed.message, look.campaign
     customer = _as_then(look.claimed)
-    way = route(campaign, customer, view.policy.channels, view.policy.provider_of) if customer else Route()
+    meant = audience.as_owed(campaign, informed=message.customer in look.page.thread.informed)
+    way = route(meant, customer, view.policy.channels, view.policy.provider_of) if customer else Route()
     verdict = _verdict(look, customer, way, result.reached, view)
     if isinstance(verdict, Skip):
         result.skips[verdict.reason].append(message)
@@ -227,7 +271,8 @@ def _verdict(
             campaign=campaign, customer=latest if latest is not None else customer, route=way,
             expires_at=message.expires_at,
             suppressed=_suppressed(look.page, way.address, campaign.category),
-            superseded=look.page.sequences.get(message.customer, 0) > campaign.sequence,
+            superseded=look.page.thread.overtaken(message.customer, campaign.sequence),
+            informed=message.customer in look.page.thread.informed,
             contacts=contacts,
             canceled=view.standing.canceled(message.campaign),
         ),

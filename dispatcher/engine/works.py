@@ -2,17 +2,30 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from channels.mail_hosts import MailHosts
+from config.model import Mx
 from dispatcher.clock import Clock
+from dispatcher.core.calendar import Slot
 from dispatcher.core.lane_health import LaneHealth
+from dispatcher.core.ramp import start_times
+from dispatcher.core.reputation import UNBLEMISHED, Reputation
 from dispatcher.engine.book import CampaignBook
 from dispatcher.engine.journal import Journal
 from dispatcher.engine.underway import Underway
 from dispatcher.engine.ways import Ways
 from dispatcher.policy import Policy
 from dispatcher.store.database import Database
+
+if TYPE_CHECKING:
+    from dispatcher.engine.promises import Promises
+
+
+Ask = Callable[[Mx, str], Awaitable[MailHosts]]
+"""Who takes a domain's mail, asked of the DNS by these settings."""
 
 
 def _nothing() -> None:
@@ -35,12 +48,22 @@ class Works:
     underway: Underway = field(default_factory=Underway)
     book: CampaignBook = field(default_factory=CampaignBook)
     health: dict[str, LaneHealth] = field(default_factory=dict)
+    reputation: dict[str, Reputation] = field(default_factory=dict)       # the table `lanes`, as last written or read
     in_flight: set[asyncio.Task[None]] = field(default_factory=set)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)   # (lane, outcome) since the start
     changed: Callable[[], None] = _nothing                                # something may leave now that could not
     expect: Callable[[int], None] = _at_no_time                           # a message now waits until this instant
+    ask: Ask | None = None                                                # None: the DNS is not asked about providers
+    promises: "Promises | None" = None                                    # None: no engine, and nothing is released
+    clock_behind: str = ""          # what is wrong with the wall clock, where it says less than the store has seen
+    mark_every: int = 60_000        # milliseconds: how old the mark of a running daemon may get (store/life.py)
+    starts: Callable[[Slot, int, int], list[int]] = start_times       # of a batch's messages; coarser in a drill
     closing: bool = False
 
     def health_of(self, lane: str) -> LaneHealth:
         """How a lane's server takes it."""
         return self.health.get(lane, LaneHealth())
+
+    def reputation_of(self, lane: str) -> Reputation:
+        """What the evidence about a lane has come to."""
+        return self.reputation.get(lane, UNBLEMISHED)

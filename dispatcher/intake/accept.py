@@ -20,8 +20,9 @@ from dispatcher.core.model import Campaign, Category, Customer, Priority, SkipRe
 from dispatcher.intake.facts import update_customers
 from dispatcher.intake.requests import SendRequest
 from dispatcher.policy import Policy
-from dispatcher.store import controls, customers, queue
-from dispatcher.store.campaigns import StoredCampaign, of_incident
+from dispatcher.store import controls, customers, domains, incidents, life, queue
+from dispatcher.store.campaigns import StoredCampaign
+from dispatcher.store.incidents import Thread
 from dispatcher.store.queue import NewMessage
 from dispatcher.store.tallies import Deltas, apply
 
@@ -62,7 +63,7 @@ class _Facts:
 
     customers: Mapping[str, Customer]
     suppressed: dict[tuple[str, str], str]
-    sequences: Mapping[str, int]
+    thread: Thread                    # what they have heard of the campaign's incident
     stale: bool
     new: list[NewMessage] = field(default_factory=list)
 
@@ -71,6 +72,9 @@ async def accept(
     tx: AsyncConnection, requests: Sequence[SendRequest], known: Mapping[str, Known], policy: Policy, now: int
 ) -> list[Receipt]:
     """Take a chunk of requests (at most some hundreds), in order; one receipt each."""
+    # A clock that was put back, or is not set yet, must not make what is accepted expire the sooner.
+    now = max(now, await life.seen_at(tx))
+    await life.mark(tx, now)
     deltas = Deltas()
     updates = [one.customer_update for one in requests if one.customer_update is not None]
     if updates:
@@ -115,7 +119,8 @@ async def _accept_one_campaign(
         facts.new.append(message)
         receipts.append(Receipt(Answer.SKIPPED, message.skipped) if message.skipped else Receipt(Answer.QUEUED))
     await queue.add(tx, facts.new, now, deltas)
-    await _supersede(tx, known.campaign, [one.customer for one in facts.new], now, deltas)
+    reached = [one.customer for one in facts.new if one.skipped != SkipReason.NO_SEGMENT]
+    await _supersede(tx, known.campaign, reached, now, deltas)
     return receipts
 
 
@@ -123,11 +128,11 @@ async def _facts(tx: AsyncConnection, ids: Sequence[str], known: Known, policy: 
     campaign = known.campaign
     found = await customers.get(tx, ids)
     addresses = [normalise(customer.email) for customer in found.values() if customer.email]
-    sequences = await controls.latest_sequences(tx, campaign.incident, ids) if campaign.incident else {}
+    await domains.ask(tx, policy.questions(addresses), now)
     return _Facts(
         customers=found,
         suppressed=await controls.suppressed(tx, addresses),
-        sequences=sequences,
+        thread=await incidents.thread(tx, campaign, ids),
         stale=audience.is_stale(await customers.facts_at(tx), policy.stale_after, now),
     )
 
@@ -135,14 +140,16 @@ async def _facts(tx: AsyncConnection, ids: Sequence[str], known: Known, policy: 
 def _judge(request: SendRequest, campaign: Campaign, facts: _Facts, policy: Policy, now: int) -> NewMessage:
     """The message of a request, as it stands now. What only time can change is not asked yet."""
     customer = facts.customers.get(request.customer_id)
-    way = route(campaign, customer, policy.channels, policy.provider_of) if customer is not None else Route()
+    informed = request.customer_id in facts.thread.informed
+    meant = audience.as_owed(campaign, informed=informed)
+    way = route(meant, customer, policy.channels, policy.provider_of) if customer is not None else Route()
     expires_at = _first(request.expires_at, None if campaign.useful_for is None else now + campaign.useful_for)
     verdict = audience.verdict(
         Candidate(
             campaign=campaign, customer=customer, route=way, expires_at=expires_at,
             suppressed=controls.reason_for(facts.suppressed, normalise(way.address), campaign.category)
             if way.address else "",
-            superseded=facts.sequences.get(request.customer_id, 0) > campaign.sequence,
+            superseded=facts.thread.overtaken(request.customer_id, campaign.sequence), informed=informed,
         ),
         policy.rules, now,
     )
@@ -151,12 +158,18 @@ def _judge(request: SendRequest, campaign: Campaign, facts: _Facts, policy: Poli
         skipped = ""   # promise P10: from old facts nobody is called inactive; the release will ask again
     priority = request.priority
     if priority is None:
-        priority = Priority.HIGH if campaign.category is Category.CRITICAL else Priority.NORMAL
+        priority = _priority(campaign, informed=informed)
     return NewMessage(
         campaign=campaign.id, key=request.key, customer=request.customer_id, digest=request.digest,
         data=request.data_json, priority=priority, expires_at=expires_at, not_before=request.not_before or 0,
         segment=way.segment, rank=way.rank, lane=way.lane, skipped=skipped,
     )
+
+
+def _priority(campaign: Campaign, *, informed: bool) -> Priority:
+    """The priority of a message that was given none: who waits to hear that it is over comes before new people."""
+    usual = Priority.HIGH if campaign.category is Category.CRITICAL else Priority.NORMAL
+    return Priority(usual - 1) if audience.is_owed(campaign, informed=informed) else usual
 
 
 def _first(*instants: int | None) -> int | None:
@@ -169,8 +182,10 @@ async def _supersede(
     """Earlier updates of an incident that these customers have not got yet are closed, in the same transaction."""
     if not campaign.incident or not reached:
         return
-    earlier = await of_incident(tx, campaign.incident, campaign.sequence)
+    earlier = await incidents.earlier(tx, campaign.incident, campaign.sequence)
     if not earlier:
         return
-    for message, state in await queue.queued_of(tx, reached, earlier):
-        await queue.skip(tx, [message], SkipReason.SUPERSEDED, now, deltas, before=state)
+    found = await queue.queued_of(tx, reached, earlier)
+    for state in {state for _, state in found}:
+        overtaken = [message for message, its_state in found if its_state == state]
+        await queue.skip(tx, overtaken, SkipReason.SUPERSEDED, now, deltas, before=state)

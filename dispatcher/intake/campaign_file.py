@@ -14,11 +14,14 @@ from typing import Any, Final
 from config.faults import ConfigFaults, Fault, place_of
 from config.lines import find_places
 from config.load import load_table
-from dispatcher.core.model import Campaign, Category, Words
+from dispatcher.core.model import Campaign, Canary, Category, Replies, Words
 from dispatcher.intake.campaign_schema import CampaignTable, WordsTable
 from dispatcher.intake.strict import canonical_json
+from dispatcher.policy import replies_of
 
 FILE_NAME: Final = "campaign.toml"
+_LATER: Final = ("closes", "replies", "canary")
+"""Fields that the first version did not know: left out where they say nothing, so that an upgrade changes no digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,9 @@ def campaign_to_json(campaign: Campaign) -> str:
     """The canonical JSON of a campaign, without its version."""
     values = asdict(campaign)
     del values["version"]
+    for name in _LATER:
+        if values[name] in (None, False):
+            del values[name]
     return canonical_json(values)
 
 
@@ -78,6 +84,8 @@ def campaign_from_json(text: str, version: int) -> Campaign:
         "category": Category(values["category"]),
         "senders": tuple(values["senders"]),
         "segments": tuple(values["segments"]),
+        "replies": Replies(**values["replies"]) if "replies" in values else None,
+        "canary": Canary(**values["canary"]) if "canary" in values else None,
         "where": {name: tuple(allowed) for name, allowed in values["where"].items()},
         "words": _words_from(values["words"]),
         "segment_words": {channel: _words_from(words) for channel, words in values["segment_words"].items()},
@@ -109,7 +117,10 @@ def _campaign(table: CampaignTable) -> Campaign:
         segments=tuple(table.segments),
         incident=table.incident or "",
         sequence=table.sequence or 0,
+        closes=table.closes,
         useful_for=table.useful_for,
+        replies=replies_of(table.replies) if table.replies is not None else None,
+        canary=Canary(table.canary.size, table.canary.wait) if table.canary is not None else None,
         where={name: tuple(allowed) for name, allowed in table.audience.where.items()},
         everyone=table.audience.everyone,
         reason=table.audience.reason or "",

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
 
 from config.faults import Placed, any_of, nearest, placed
-from config.fields import Duration, Line, MailboxText, Name, Table, between, origin_of, text_of
+from config.fields import Duration, Line, MailboxText, Name, Table, between, duration, origin_of, text_of
+from config.replies import RepliesTable
+from config.units import DAY
 from dispatcher.core.segments import EVERYONE_ELSE, FIELDS
 from dispatcher.intake.customers import TEXT_LENGTH, is_attribute
 from dispatcher.intake.strict import CONTROLS, DEPTH, canonical_json, too_deep
@@ -161,6 +163,13 @@ class AudienceTable(Table):
         return self
 
 
+class CanaryTable(Table):
+    """The first messages of a campaign, sent alone and waited for."""
+
+    size: Annotated[int, between(1, 1_000_000)]
+    wait: Annotated[int, duration(1_000, 30 * DAY)]
+
+
 class CampaignTable(Table):
     """A whole campaign.toml."""
 
@@ -171,7 +180,10 @@ class CampaignTable(Table):
     segments: Annotated[list[Segment], _distinct("segment")] = Field(default_factory=lambda: [EVERYONE_ELSE])
     incident: Annotated[Line, Field(max_length=200)] | None = None
     sequence: Sequence | None = None
+    closes: bool = False                       # the incident's last update
     useful_for: Duration | None = None
+    replies: RepliesTable | None = None        # pace by answers
+    canary: CanaryTable | None = None
     audience: AudienceTable = AudienceTable()
     email: EmailTable
     sample: Annotated[dict[str, Any], AfterValidator(_sample)] = Field(default_factory=dict)
@@ -211,6 +223,8 @@ def _paths_are_whole(campaign: CampaignTable) -> Iterator[Placed]:
 def _sequence_needs_an_incident(campaign: CampaignTable) -> Iterator[Placed]:
     if campaign.sequence is not None and campaign.incident is None:
         yield ("sequence",), "needs an incident, whose updates it counts"
+    if campaign.closes and campaign.incident is None:
+        yield ("closes",), "needs an incident, which it closes"
 
 
 def _everyone_only_when_critical(campaign: CampaignTable) -> Iterator[Placed]:

@@ -17,16 +17,18 @@ from config.faults import any_of, nearest
 from dispatcher.content.check import check_campaign
 from dispatcher.core.lanes import route
 from dispatcher.core.model import Campaign, Customer
-from dispatcher.core.segments import segment_of
+from dispatcher.core.segments import EVERYONE_ELSE, segment_of
 from dispatcher.engine.ways import identity_of
 from dispatcher.engine.works import Works
 from dispatcher.intake.campaign_file import campaign_from_json, campaign_to_json
 from dispatcher.intake.strict import canonical_json
 from dispatcher.operations.office import Args, Office, OperationError, Result, Text
+from dispatcher.operations.threads import Update, misfits, update_of
 from dispatcher.policy import Policy
-from dispatcher.store import campaigns, customers, queue, tallies
+from dispatcher.store import campaigns, customers, events, queue, tallies
 from dispatcher.store.campaigns import Heading, StoredCampaign
 from dispatcher.store.database import CHUNK
+from dispatcher.store.events import Event, Kind
 from dispatcher.store.tallies import Deltas
 
 SAMPLED = 1_000
@@ -39,6 +41,7 @@ class ApplyArgs(Args):
     campaign: str | dict[str, Any]
     digest: Text = ""
     place: str = Field(default="", max_length=4_096)     # the folder, for messages
+    by: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +76,23 @@ async def apply(office: Office, args: ApplyArgs) -> Result:
         before = await campaigns.get(tx, candidate.campaign.id)
         if before is not None and before.canceled_at is not None and before.digest != candidate.digest:
             raise OperationError("conflict", f"{before.id} was canceled for good; give the new words a new id")
-        version, new = await store(tx, candidate, works.clock.now())
+        version, new = await store(tx, candidate, works.clock.now(), args.by)
         stored = await campaigns.get(tx, candidate.campaign.id)
     moved = await follow(works, candidate.campaign.id) if new else 0
     if new:
         office.wake()
     return {"id": candidate.campaign.id, "version": version, "new": before is None, "unchanged": not new,
-            "warnings": _warnings(works.policy, stored), "queued_moved": moved}
+            "warnings": [*judged.warnings, *_warnings(works.policy, stored)], "queued_moved": moved}
 
 
 async def judge(works: Works, policy: Policy, candidates: Sequence[Candidate]) -> Judged:
-    """Check candidates against a policy: senders of all, words of those that are new."""
+    """Check candidates against a policy: senders of all, words and place in their incident of those that are new."""
     judged = Judged()
     async with works.database.transaction() as tx:
         stored = {one.id: one for one in await campaigns.every(tx)}
         fresh = any(one.campaign.id not in stored or stored[one.campaign.id].digest != one.digest for one in candidates)
         page = await customers.page(tx, "", SAMPLED) if fresh else []
+    updates = {one.id: update_of(one) for one in stored.values() if one.canceled_at is None}
     for candidate in candidates:
         before = stored.get(candidate.campaign.id)
         if before is not None and before.canceled_at is not None:
@@ -99,6 +103,7 @@ async def judge(works: Works, policy: Policy, candidates: Sequence[Candidate]) -
         same = before is not None and before.digest == candidate.digest
         if not same and not faults:
             faults = await asyncio.to_thread(_words, candidate, policy, page, works.clock.now())
+            faults += _misfits(candidate, updates, judged)
         if faults:
             judged.faults[candidate.campaign.id] = faults
         else:
@@ -106,11 +111,15 @@ async def judge(works: Works, policy: Policy, candidates: Sequence[Candidate]) -
     return judged
 
 
-async def store(tx: AsyncConnection, candidate: Candidate, now: int) -> tuple[int, bool]:
+async def store(tx: AsyncConnection, candidate: Candidate, now: int, by: str = "") -> tuple[int, bool]:
     """Make a candidate the current version; the version, and whether it is a new one."""
     campaign = candidate.campaign
-    heading = Heading(campaign.id, str(campaign.category), campaign.incident, campaign.sequence)
-    return await campaigns.apply(tx, heading, candidate.content, candidate.digest, now)
+    heading = Heading(campaign.id, str(campaign.category), campaign.incident, campaign.sequence, campaign.closes)
+    version, new = await campaigns.apply(tx, heading, candidate.content, candidate.digest, now)
+    if new:
+        await events.note(tx, Event(now, Kind.CAMPAIGN_APPLIED, campaign.id, f"version {version}", by,
+                                    {"version": version, "digest": candidate.digest}))
+    return version, new
 
 
 async def follow(works: Works, name: str) -> int:
@@ -192,7 +201,20 @@ def _words(candidate: Candidate, policy: Policy, page: Sequence[Customer], now: 
     return list(lines)
 
 
+def _misfits(candidate: Candidate, updates: dict[str, Update], judged: Judged) -> list[str]:
+    """The faults of a candidate's place in its incident, among those there are and those accepted before it."""
+    campaign = candidate.campaign
+    mine = update_of(campaign)
+    faults = misfits(mine, updates.values())
+    if not faults:
+        updates[campaign.id] = mine
+    if campaign.closes and EVERYONE_ELSE not in campaign.segments:
+        judged.warnings.append(f'{candidate.place}: it closes an incident and has no segment "*": whoever got an '
+                               "update and falls into none of its segments will not hear that it is over")
+    return [f"{candidate.place}: {fault}" for fault in faults]
+
+
 def _warnings(policy: Policy, stored: StoredCampaign | None) -> list[str]:
     if stored is None or not policy.settings.campaigns.approval or stored.approved_at is not None:
         return []
-    return [f"it waits for approval: dispatcher campaign approve {stored.id} --by NAME"]
+    return [f"it waits for approval: dispatcher campaign approve {stored.id} --by NAME --digest {stored.digest}"]

@@ -1,19 +1,33 @@
 """Campaigns: listed, shown, approved, canceled."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
 
 from dispatcher.core.model import SkipReason
 from dispatcher.engine.keeper import close_campaign
 from dispatcher.engine.standing import UNAPPROVED, Standing, read_standing
 from dispatcher.engine.underway import held_by
 from dispatcher.operations.office import Args, Given, Limit, Office, OperationError, Result, Text, said
-from dispatcher.store import campaigns, reading
+from dispatcher.store import campaigns, canaries, events, reading
 from dispatcher.store.campaigns import StoredCampaign
+from dispatcher.store.canaries import CanaryRow, CanaryState
+from dispatcher.store.events import Event, Kind
 from dispatcher.store.tallies import WAITING
 
+SHORT: Final = 16
+"""Characters of a digest that say well enough which content is meant."""
 STATES = ("queued", "sending", "accepted", "rejected", "in_doubt", "skipped")
+
+
+def _digest(value: str) -> str:
+    if value and not re.fullmatch(rf"[0-9a-f]{{{SHORT},64}}", value):
+        raise ValueError(f"is no digest; `dispatcher campaign show ID` has it; its first {SHORT} characters will do")
+    return value
 
 
 class ListArgs(Args):
@@ -30,11 +44,11 @@ class ShowArgs(Args):
 
 
 class ApproveArgs(Args):
-    """Somebody approves the current version; with a digest exactly that one."""
+    """Somebody approves the current version; with a digest, or its beginning, exactly the content that has it."""
 
     id: Given
     by: Given
-    digest: Text = ""
+    digest: Annotated[Text, AfterValidator(_digest)] = ""
 
 
 class CancelArgs(Args):
@@ -42,6 +56,7 @@ class CancelArgs(Args):
 
     id: Given
     reason: Given
+    by: Text = ""
 
 
 async def listed(office: Office, args: ListArgs) -> Result:
@@ -59,7 +74,7 @@ async def listed(office: Office, args: ListArgs) -> Result:
         "campaigns": [
             {"id": name, "version": standing.version(name), "category": standing.stored[name].category,
              "state": state_of(standing, name), "why": standing.blocked.get(name, ""),
-             "applied_at": said(standing.stored[name].applied_at)}
+             "digest": standing.stored[name].digest, "applied_at": said(standing.stored[name].applied_at)}
             | {state: by_campaign[name][state] for state in STATES}
             for name in page
         ],
@@ -75,6 +90,7 @@ async def show(office: Office, args: ShowArgs) -> Result:
         standing = await read_standing(tx, works.policy, works.book, works.clock.now())
         text = await campaigns.content(tx, stored.id, stored.version)
         counts = await reading.counts_of(tx, stored.id)
+        canary = await canaries.get(tx, stored.id)
     states: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     segments: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -91,8 +107,15 @@ async def show(office: Office, args: ShowArgs) -> Result:
         "canceled_at": said(stored.canceled_at), "canceled_reason": stored.canceled_reason,
         "messages": _all_states(states), "skipped": dict(reasons),
         "segments": [{"segment": name} | _all_states(found) for name, found in segments.items()],
+        "canary": _canary(canary) if canary is not None else None,
         "definition": json.loads(text or "{}"),
     }
+
+
+def _canary(row: CanaryRow) -> Result:
+    waiting = row.state is CanaryState.WAITING
+    return {"state": str(row.state), "released": row.released, "until": said(row.until if waiting else None),
+            "why": row.why}
 
 
 async def approve(office: Office, args: ApproveArgs) -> Result:
@@ -102,10 +125,14 @@ async def approve(office: Office, args: ApproveArgs) -> Result:
         stored = existing(office, args.id, await campaigns.get(tx, args.id))
         if stored.canceled_at is not None:
             raise OperationError("conflict", f"{stored.id} was canceled for good")
-        if args.digest not in {"", stored.digest}:
-            raise OperationError("conflict", f"{stored.id} has changed since: its digest is {stored.digest}")
+        if not stored.digest.startswith(args.digest):
+            raise OperationError("conflict", f"{stored.id} has changed since, and was not approved: it is version "
+                                             f"{stored.version} now, with the digest {stored.digest}; look at it again")
         if stored.approved_at is None:
-            await campaigns.approve(tx, stored.id, stored.version, args.by, works.clock.now())
+            now = works.clock.now()
+            await campaigns.approve(tx, stored.id, stored.version, args.by, now)
+            await events.note(tx, Event(now, Kind.APPROVED, stored.id, f"version {stored.version}", args.by,
+                                        {"version": stored.version, "digest": stored.digest}))
     office.wake()
     return {"id": stored.id, "version": stored.version, "digest": stored.digest,
             "by": stored.approved_by or args.by}
@@ -119,6 +146,7 @@ async def cancel(office: Office, args: CancelArgs) -> Result:
         stored = existing(office, args.id, await campaigns.get(tx, args.id))
         if stored.canceled_at is None:
             await campaigns.cancel(tx, stored.id, args.reason, now)
+            await events.note(tx, Event(now, Kind.CANCELED, stored.id, args.reason, args.by))
     stopped = await office.stop_items(held_by("campaign", stored.id), SkipReason.CANCELED)
     closed = await close_campaign(works, stored.id, now)
     office.wake()

@@ -6,17 +6,18 @@ and leaves in what remains of its slot.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatcher.core.plan import LaneView, Plan, PlannedBatch, plan
+from dispatcher.core.plan import PlannedBatch
 from dispatcher.core.ramp import Limit
-from dispatcher.engine.outlook import views
+from dispatcher.engine.outlook import look
 from dispatcher.engine.standing import Standing, read_standing
 from dispatcher.engine.underway import Item
+from dispatcher.engine.waits import read_ahead
+from dispatcher.operations import planning
 from dispatcher.operations.campaigns import STATES
 from dispatcher.operations.holds import shown
 from dispatcher.operations.lanes import LaneNow, lanes_now
@@ -24,18 +25,13 @@ from dispatcher.operations.office import Args, NoArgs, Office, OperationError, R
 from dispatcher.store import reading, tallies
 from dispatcher.store.tallies import WAITING
 
-FARTHEST = 20_000
-"""Batches that a plan is worked out for: of slots of 5 minutes, those of half a year. More would cost memory."""
-RELEASED = "released"
-_BETWEEN = "\x00"
-
 
 class PlanArgs(Args):
     """How far to plan, and how many of the batches to show."""
 
     campaign: Text = ""
     until: Text = ""
-    most: int = Field(default=1_000, ge=1, le=FARTHEST)
+    most: int = Field(default=1_000, ge=1, le=planning.FARTHEST)
 
 
 async def status(office: Office, _: NoArgs) -> Result:
@@ -64,7 +60,7 @@ async def status(office: Office, _: NoArgs) -> Result:
         "faults": list(office.faults),
         "daemon": {
             "running": office.engine is not None, "since": said(office.since or None), "draining": works.closing,
-            "store": works.journal.failing,
+            "store": works.journal.failing or works.database.trouble,
         },
     }
 
@@ -72,69 +68,30 @@ async def status(office: Office, _: NoArgs) -> Result:
 async def planned(office: Office, args: PlanArgs) -> Result:
     """The batches to come, by the function that the daemon releases by; of one campaign, its part of them."""
     works = office.works
-    now = works.clock.now()
     until = asked_instant("until", args.until) if args.until else None
+    ahead = await read_ahead(works.database)
+    now = works.clock.now()
     async with works.database.transaction() as tx:
         standing = await read_standing(tx, works.policy, works.book, now)
-        seen = await views(tx, works, standing, now)
+        seen = await look(tx, works, standing, now, ahead)
         blocked = await _blocked(tx, standing)
         closed = {lane: count for lane, count in (await _queued(tx)).items() if works.policy.ramp_of(lane) is None}
     if args.campaign and args.campaign not in standing.stored:
         raise OperationError("unknown", f"no campaign is called {args.campaign}; apply it first")
     out = _released(works.underway.to_begin(), args.campaign)
-    told = await asyncio.to_thread(_told, seen, now, until, args)
-    told["batches"] = [_batch(batch, RELEASED) for batch in out] + told["batches"]
+    told = await asyncio.to_thread(planning.told, seen, until, args.campaign, out)
+    told["more"] = max(len(told["batches"]) - args.most, 0)     # batches that are planned and not shown
+    told["batches"] = [planning.shown(batch, planning.RELEASED) for batch in out] + told["batches"][:args.most]
     if out and told["done_at"] is None and not told["left"]:
         told["done_at"] = said(max(batch.until for batch in out))
     told["blocked"] = [one for one in blocked if args.campaign in {"", one["campaign"]}]
+    there = {one["campaign"] for one in told["campaigns"]}
+    told["campaigns"] += [{"campaign": one["campaign"], "queued": one["queued"], "done_at": None, "late": 0,
+                           "left": one["queued"]} for one in told["blocked"] if one["campaign"] not in there]
     if not args.campaign:
         told["unplaced"] += [{"lane": lane, "count": count, "why": "closed: its sender is not configured"}
                              for lane, count in closed.items()]
     return told
-
-
-def _told(seen: Sequence[LaneView], now: int, until: int | None, args: PlanArgs) -> Result:
-    """The plan as results have it; for one campaign its part, worked out with all the others in their places."""
-    if args.campaign:
-        seen = [replace(view, backlog=[replace(run, segment=f"{run.campaign}{_BETWEEN}{run.segment}")
-                                       for run in view.backlog]) for view in seen]
-    whole = plan(seen, now, until, FARTHEST)
-    if not args.campaign:
-        return _result(whole.batches, args.most, whole) | {
-            "done_at": said(whole.done_at), "late": whole.late, "late_campaigns": dict(whole.late_campaigns),
-            "left": whole.left,
-            "unplaced": [{"lane": one.lane, "count": one.count, "why": one.why} for one in whole.unplaced],
-        }
-    mine = [batch for batch in (_part(batch, args.campaign) for batch in whole.batches) if batch.size]
-    queued = sum(run.count for view in seen for run in view.backlog if run.campaign == args.campaign)
-    late = whole.late_campaigns.get(args.campaign, 0)
-    left = queued - late - sum(batch.size for batch in mine)
-    done_at = max((batch.last_at for batch in mine), default=None) if left == 0 else None
-    return _result(mine, args.most, whole) | {
-        "done_at": said(done_at), "late": late, "late_campaigns": {args.campaign: late} if late else {},
-        "left": left, "unplaced": [],
-    }
-
-
-def _part(batch: PlannedBatch, campaign: str) -> PlannedBatch:
-    """One campaign's part of a batch."""
-    prefix = f"{campaign}{_BETWEEN}"
-    segments = {name.removeprefix(prefix): count for name, count in batch.segments.items() if name.startswith(prefix)}
-    size = sum(segments.values())
-    return replace(batch, size=size, segments=segments, campaigns={campaign: size})
-
-
-def _result(batches: Sequence[PlannedBatch], most: int, whole: Plan) -> Result:
-    return {
-        "batches": [_batch(batch, batch.limit) for batch in batches[:most]],
-        "more": max(len(batches) - most, 0),          # batches that are planned and not shown
-        "complete": len(whole.batches) < FARTHEST,    # false: planning ended before the queue did
-    }
-
-
-def _batch(batch: PlannedBatch, limit: str) -> Result:
-    return {"at": said(batch.at), "until": said(batch.until), "lane": batch.lane, "size": batch.size,
-            "segments": dict(batch.segments), "campaigns": dict(batch.campaigns), "limit": str(limit)}
 
 
 def _released(items: Iterable[Item], campaign: str) -> list[PlannedBatch]:
@@ -169,8 +126,4 @@ async def _blocked(tx: AsyncConnection, standing: Standing) -> list[Result]:
 
 
 async def _queued(tx: AsyncConnection) -> Mapping[str, int]:
-    queued: Counter[str] = Counter()
-    for lane, state, _, count in await tallies.totals(tx):
-        if lane and state in {"queued", WAITING}:
-            queued[lane] += count
-    return queued
+    return {lane: count for lane, count in (await tallies.queued(tx)).items() if lane}

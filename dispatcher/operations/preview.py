@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field
@@ -19,7 +19,8 @@ from dispatcher.core.model import Campaign, Customer
 from dispatcher.engine.standing import read_standing
 from dispatcher.engine.ways import identity_of
 from dispatcher.operations.office import Args, Given, Office, OperationError, Result, said
-from dispatcher.store import controls, customers
+from dispatcher.store import controls, customers, incidents
+from dispatcher.store.incidents import Thread
 
 _NO_ADDRESS = "nobody@example.org"
 """Stands for the address of a customer who has none, so that the words can be shown all the same."""
@@ -45,8 +46,10 @@ async def preview(office: Office, args: PreviewArgs) -> Result:
         if customer is None:
             raise OperationError("unknown", f"no customer is called {args.customer}; import customers first")
         campaign = known.campaign
-        way = route(campaign, customer, works.policy.channels, works.policy.provider_of)
-        verdict = await _verdict(tx, office, campaign, customer, way, now)
+        thread = await incidents.thread(tx, campaign, [customer.id])
+        meant = audience.as_owed(campaign, informed=customer.id in thread.informed)
+        way = route(meant, customer, works.policy.channels, works.policy.provider_of)
+        verdict = await _verdict(tx, office, campaign, _Reader(customer, way, thread), now)
         standing = await read_standing(tx, works.policy, works.book, now)
     sender = way.sender or next((name for name in campaign.senders if name in works.policy.settings.senders), "")
     if not sender:
@@ -70,23 +73,31 @@ def told(verdict: Verdict) -> Result:
     return {"verdict": "skip", "reason": str(verdict.reason), "until": None}
 
 
-async def _verdict(
-    tx: AsyncConnection, office: Office, campaign: Campaign, customer: Customer, way: Route, now: int
-) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Who would get it, which way, and what they have heard of its incident."""
+
+    customer: Customer
+    way: Route
+    thread: Thread
+
+
+async def _verdict(tx: AsyncConnection, office: Office, campaign: Campaign, reader: _Reader, now: int) -> Verdict:
+    customer, way = reader.customer, reader.way
     rules = office.works.policy.rules
     category = campaign.category
     address = normalise(way.address) if way.address else ""
     suppressed = await controls.suppressed(tx, [address]) if address else {}
     cap = rules.caps.get(category)
     contacts = await controls.contacts(tx, [customer.id], category, now - cap.within) if cap is not None else {}
-    sequences = await controls.latest_sequences(tx, campaign.incident, [customer.id]) if campaign.incident else {}
     stored = (await office.works.book.known(tx, {campaign.id}))[campaign.id].stored
     return audience.verdict(
         Candidate(
             campaign=campaign, customer=customer, route=way,
             suppressed=controls.reason_for(suppressed, address, category) if address else "",
             canceled=stored.canceled_at is not None,
-            superseded=sequences.get(customer.id, 0) > campaign.sequence,
+            superseded=reader.thread.overtaken(customer.id, campaign.sequence),
+            informed=customer.id in reader.thread.informed,
             contacts=contacts.get(customer.id, ()),
         ),
         rules, now,

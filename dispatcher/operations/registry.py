@@ -11,15 +11,20 @@ from dispatcher.operations import (
     applying,
     campaigns,
     customers,
+    database,
     holds,
+    lane_story,
     messages,
     outlook,
     preview,
+    providers,
     reload,
+    report,
     send,
     suppressions,
 )
 from dispatcher.operations.office import Args, NoArgs, Office, OperationError, Result, RowsArgs
+from dispatcher.store.database import StoreError
 
 log = structlog.get_logger()
 
@@ -45,10 +50,18 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "send.requests": Operation(send.RequestsArgs, send.requests),
     "send.audience": Operation(send.AudienceArgs, send.audience),
     "send.step": Operation(send.StepArgs, send.step),
+    "send.coming": Operation(send.AudienceArgs, send.coming),
     "plan": Operation(outlook.PlanArgs, outlook.planned),
     "status": Operation(NoArgs, outlook.status),
     "hold": Operation(holds.HoldArgs, holds.hold),
     "resume": Operation(holds.ResumeArgs, holds.resume),
+    "report": Operation(report.ReportArgs, report.report),
+    "providers.list": Operation(NoArgs, providers.listed),
+    "providers.explain": Operation(providers.ExplainArgs, providers.explain),
+    "lanes.list": Operation(NoArgs, lane_story.listed),
+    "lanes.show": Operation(lane_story.LaneArgs, lane_story.show),
+    "lanes.history": Operation(lane_story.HistoryArgs, lane_story.days),
+    "lanes.import": Operation(RowsArgs, lane_story.import_days),
     "messages.list": Operation(messages.ListArgs, messages.listed),
     "messages.show": Operation(messages.ShowArgs, messages.show),
     "messages.settle": Operation(messages.SettleArgs, messages.settle),
@@ -57,12 +70,14 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "suppress.list": Operation(suppressions.ListArgs, suppressions.listed),
     "suppress.import": Operation(RowsArgs, suppressions.import_rows),
     "check.rates": Operation(reload.CheckArgs, reload.check_rates),
+    "db.check": Operation(NoArgs, database.check),
     "reload": Operation(NoArgs, reload.reload),
 }
 
 ASKING: Final = frozenset({
-    "customers.show", "campaign.list", "campaign.show", "campaign.preview", "plan", "status", "messages.list",
-    "messages.show", "suppress.list", "check.rates",
+    "customers.show", "campaign.list", "campaign.show", "campaign.preview", "plan", "status", "lanes.list",
+    "lanes.show", "lanes.history", "messages.list", "messages.show", "providers.list", "report", "send.coming",
+    "suppress.list", "check.rates", "db.check",
 })
 """Operations that change nothing: they are answered while the daemon is stopping, too."""
 
@@ -84,6 +99,9 @@ async def perform(office: Office, name: str, args: Mapping[str, Any]) -> Result:
         # The statement and its values are not told: they hold what people sent in.
         log.error("operation_failed", operation=name, why=str(error.orig))  # noqa: TRY400 -- the store's trouble, not a fault to trace
         raise OperationError("failed", f"the store cannot do it just now: {error.orig}") from None
+    except StoreError as error:
+        log.error("operation_failed", operation=name, why=str(error))  # noqa: TRY400 -- the message says what to do
+        raise OperationError("failed", str(error)) from None
 
 
 def _wrong(error: ValidationError) -> list[str]:

@@ -7,7 +7,7 @@ socket stay until a restart. What a step has spent stays spent, for the ledger k
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -18,21 +18,19 @@ from config.changes import Change, changes
 from config.faults import ConfigFaults
 from config.load import Loaded, load
 from config.model import Settings
-from dispatcher.core.plan import LaneView, plan
 from dispatcher.engine.daemon import Engine
-from dispatcher.engine.outlook import views
-from dispatcher.engine.standing import read_standing
 from dispatcher.engine.works import Works
 from dispatcher.intake.campaign_file import read_campaigns
 from dispatcher.operations.applying import Candidate, Judged, follow, judge, store
-from dispatcher.operations.lanes import allowed_now, jumps
-from dispatcher.operations.office import Args, NoArgs, Office, OperationError, Result, said
+from dispatcher.operations.office import Args, NoArgs, Office, OperationError, Result
+from dispatcher.operations.terms import both, differences, too_fast
 from dispatcher.policy import Policy, policy_of
-from dispatcher.store import reading
+from dispatcher.store import events, reading
+from dispatcher.store.events import Event, Kind
 from dispatcher.store.tallies import WAITING
 
-FARTHEST = 5_000
-"""Batches of a lane that its finish time is looked for among."""
+MOST_WORDS = 2_000
+"""Characters of the event of a reload."""
 
 log = structlog.get_logger()
 
@@ -41,15 +39,6 @@ class CheckArgs(Args):
     """A configuration file that is not in force yet."""
 
     config: str = Field(min_length=1, max_length=4_096)
-
-
-@dataclass(frozen=True, slots=True)
-class LaneTerms:
-    """A lane in the terms of the plan."""
-
-    allowance: int | None = None
-    next_batch: int | None = None
-    done_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -117,8 +106,8 @@ async def check_rates(office: Office, args: CheckArgs) -> Result:
     except ConfigFaults as error:
         raise OperationError("usage", "the configuration has faults", _lines(error)) from None
     works = office.works
-    before, after = await _both(works, policy_of(loaded.settings))
-    return {"lanes": await _lanes(works.clock.now(), before, after), "warnings": _too_fast(after, works.clock.now())}
+    before, after = await both(works, policy_of(loaded.settings))
+    return {"lanes": await differences(before, after), "warnings": too_fast(after)}
 
 
 async def read_folder(directory: Path) -> tuple[list[Candidate], list[str]]:
@@ -149,25 +138,25 @@ async def _reload(works: Works, engine: Engine, path: Path) -> Result:
     loaded, candidates = await _read(path)
     old = works.policy
     differing = changes(old.settings, loaded.settings)
-    policy = policy_of(_without_restart(old.settings, loaded.settings))
+    policy = policy_of(_without_restart(old.settings, loaded.settings), old.providers)
     judged = await judge(works, policy, candidates)
     if judged.faults:
         raise OperationError("usage", "a campaign has faults; nothing was changed",
                              [line for lines in judged.faults.values() for line in lines])
-    before, after = await _both(works, policy)
+    before, after = await both(works, policy)
     if works.closing:
         raise OperationError("failed", "the daemon is stopping; nothing was changed")
-    applied = await _take(works, engine, policy, judged)
+    applied = await _take(works, engine, policy, judged, differing)
     await _follow(works, applied, differing)
     return {
         "changed": bool(differing or applied),
         "changes": [str(change) for change in differing],
-        "lanes": await _lanes(works.clock.now(), before, after),
+        "lanes": await differences(before, after),
         "campaigns": applied,
         "warnings": [
             *(str(fault) for fault in loaded.warnings), *judged.warnings,
             *(f"{change.key} takes effect only after a restart" for change in differing if change.restart),
-            *_too_fast(after, works.clock.now()),
+            *too_fast(after),
         ],
     }
 
@@ -184,12 +173,19 @@ async def _read(path: Path) -> tuple[Loaded, list[Candidate]]:
     return loaded, candidates
 
 
-async def _take(works: Works, engine: Engine, policy: Policy, judged: Judged) -> list[str]:
-    """Campaigns and policy change together, or neither does."""
+async def _take(
+    works: Works, engine: Engine, policy: Policy, judged: Judged, differing: Sequence[Change]
+) -> list[str]:
+    """Campaigns and policy change together, or neither does; another configuration is an event."""
     old = works.policy
+    now = works.clock.now()
     try:
         async with works.database.transaction() as tx:
-            applied = await _store_all(tx, judged, works.clock.now())
+            applied = await _store_all(tx, judged, now)
+            told = [_in_words(str(change)) for change in differing if not change.restart]
+            if told:
+                await events.note(tx, Event(now, Kind.RELOADED, cause="; ".join(told)[:MOST_WORDS],
+                                            data={"changes": len(told)}))
             engine.use(policy)
     except ValueError as error:
         raise OperationError("usage", f"a sender cannot be: {error}; nothing was changed") from None
@@ -212,7 +208,7 @@ async def _store_all(tx: AsyncConnection, judged: Judged, now: int) -> list[str]
 async def _follow(works: Works, applied: Sequence[str], differing: Sequence[Change]) -> None:
     """What is queued goes where the new words and senders send it."""
     names = {one.partition(" ")[0] for one in applied}
-    if any(change.key.startswith("senders") for change in differing):
+    if any(change.key.startswith(("senders", "mx.lookup")) for change in differing):
         async with works.database.transaction() as tx:
             names |= {name for name, state, _ in await reading.counts(tx) if state in {"queued", WAITING}}
     for name in sorted(names):
@@ -232,51 +228,6 @@ def _without_restart(old: Settings, new: Settings) -> Settings:
     return new.model_copy(update={"store": old.store, "http": http})
 
 
-async def _both(works: Works, policy: Policy) -> tuple[list[LaneView], list[LaneView]]:
-    """The lanes as they are planned now, and as they would be by another policy."""
-    now = works.clock.now()
-    found = []
-    for some in (works, replace(works, policy=policy)):
-        async with works.database.transaction() as tx:
-            standing = await read_standing(tx, some.policy, some.book, now)
-            found.append(await views(tx, some, standing, now))
-    return found[0], found[1]
-
-
-async def _lanes(now: int, before: Sequence[LaneView], after: Sequence[LaneView]) -> list[Result]:
-    """What changes for each lane; lanes for which nothing does are left out."""
-    def compare() -> list[Result]:
-        old = {view.lane: _terms(view, now) for view in before}
-        new = {view.lane: _terms(view, now) for view in after}
-        told = []
-        for lane in sorted(old | new):
-            one, other = old.get(lane, LaneTerms()), new.get(lane, LaneTerms())
-            if one != other:
-                told.append({"lane": lane, "allowance": [one.allowance, other.allowance],
-                             "next_batch": [one.next_batch, other.next_batch],
-                             "done_at": [said(one.done_at), said(other.done_at)]})
-        return told
-
-    return await asyncio.to_thread(compare)
-
-
-def _terms(view: LaneView, now: int) -> LaneTerms:
-    planned = plan([view], now, most=FARTHEST)
-    first = planned.batches[0].size if planned.batches else 0
-    return LaneTerms(allowed_now(view, now), first, planned.done_at)
-
-
-def _too_fast(after: Sequence[LaneView], now: int) -> list[str]:
-    """Lanes whose allowance jumps away from what they have sent: providers notice."""
-    warnings = []
-    for view in after:
-        jump = jumps(view, now)
-        if jump is not None:
-            warnings.append(f"lane {view.lane}: the allowance of {jump[0]} is twice or more what it has sent in any of "
-                            f"its last 7 steps (at most {jump[1]}); a sudden jump can cost the sender's reputation")
-    return warnings
-
-
 def _looked_at(task: asyncio.Task[Result]) -> None:
     """Whoever asked may be gone; a refusal has been logged."""
     if not task.cancelled():
@@ -285,14 +236,23 @@ def _looked_at(task: asyncio.Task[Result]) -> None:
 
 def _tell(result: Result) -> None:
     for line in result["changes"]:
-        # Of senders only the key: their addresses and names are nobody's business in a log.
-        log.info("setting_changed", change=line.partition(":")[0] if line.startswith("senders") else line)
+        log.info("setting_changed", change=_in_words(line))
     for lane in result["lanes"]:
         log.info("lane_changed", lane=lane["lane"], allowance=lane["allowance"], batch=lane["next_batch"],
                  done_at=lane["done_at"])
     for line in result["warnings"]:
         log.warning("reload_warning", text=line)
     log.info("reloaded", changes=len(result["changes"]), campaigns=result["campaigns"])
+
+
+def _in_words(change: str) -> str:
+    """A change as logs and events have it.
+
+    Of senders only the key, of replies not even that: addresses and names are nobody's business there.
+    """
+    if change.startswith("replies"):
+        return "replies"
+    return change.partition(":")[0] if change.startswith("senders") else change
 
 
 def _lines(error: ConfigFaults) -> list[str]:

@@ -8,11 +8,14 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from config.units import format_duration
 from dispatcher.engine import expand
-from dispatcher.intake.accept import REFUSED, Answer, Receipt, accept
-from dispatcher.intake.requests import SendRequest, parse_request
+from dispatcher.engine.taking import take
+from dispatcher.intake.accept import REFUSED, Answer
+from dispatcher.intake.requests import parse_request
 from dispatcher.operations.customers import fault_of, parsed
 from dispatcher.operations.office import Args, Given, Office, OperationError, Result, RowsArgs, Text
+from dispatcher.operations.outlook import PlanArgs, planned
 from dispatcher.store import campaigns, reading, tallies
 from dispatcher.store.database import CHUNK
 
@@ -52,7 +55,7 @@ async def requests(office: Office, args: RequestsArgs) -> Result:
     skipped: Counter[str] = Counter()
     for start in range(0, len(good), CHUNK):
         chunk = good[start:start + CHUNK]
-        receipts = await _take(office, [request for _, request in chunk])
+        receipts = await take(works, [request for _, request in chunk], works.clock.now())
         for (line, _), receipt in zip(chunk, receipts, strict=True):
             answers[receipt.answer] += 1
             if receipt.answer is Answer.SKIPPED:
@@ -102,11 +105,18 @@ async def step(office: Office, args: StepArgs) -> Result:
     return result
 
 
-async def _take(office: Office, chunk: Sequence[SendRequest]) -> list[Receipt]:
+async def coming(office: Office, args: AudienceArgs) -> Result:
+    """What is to come of a campaign's queue, by one plan: when it ends, and how many would hear too late."""
     works = office.works
+    plan = await planned(office, PlanArgs(campaign=args.campaign, most=1))
     async with works.database.transaction() as tx:
-        known = await works.book.known(tx, {request.campaign for request in chunk})
-        return await accept(tx, chunk, known, works.policy, works.clock.now())
+        stored = await campaigns.get(tx, args.campaign)
+        useful_for = None
+        if stored is not None:
+            useful_for = (await works.book.version(tx, args.campaign, stored.version)).useful_for
+        queued = _standing_of(await tallies.totals(tx, args.campaign))["queued"]
+    told = {name: plan[name] for name in ("done_at", "late", "late_campaigns", "left", "blocked", "unplaced")}
+    return told | {"queued": queued, "useful_for": None if useful_for is None else format_duration(useful_for)}
 
 
 async def _finish(office: Office) -> None:

@@ -25,7 +25,7 @@ from dispatcher.operations.office import (
     Text,
     said,
 )
-from dispatcher.store import controls, reading
+from dispatcher.store import controls, life, reading
 from dispatcher.store.controls import ALL_CATEGORIES, Suppression
 from dispatcher.store.database import CHUNK
 
@@ -104,6 +104,7 @@ async def _suppress(office: Office, rows: Sequence[RowIn]) -> Result:
         async with works.database.transaction() as tx:
             before = await reading.suppressions_of(tx, [one.address for one in chunk])
             await controls.suppress(tx, chunk)
+            await life.mark(tx, works.clock.now())
         known = {(one.address, one.category) for one in before}
         added += len({(one.address, one.category) for one in chunk} - known)
         for reason in REASONS:

@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dispatcher.engine.works import Works
 from dispatcher.store import probe
+from dispatcher.store.database import StoreError
 
 PATIENCE = 2.0   # seconds for one write
 
@@ -37,6 +38,8 @@ class Health:
                 await probe.write(tx, self._works.clock.now())
         except DBAPIError as error:
             return f"the store cannot be written: {error.orig}"
+        except StoreError as error:
+            return str(error)
         return ""
 
     def _ended(self, _task: asyncio.Task[str]) -> None:

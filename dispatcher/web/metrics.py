@@ -23,6 +23,7 @@ from dispatcher.operations.office import Office
 from dispatcher.operations.reload import Reloading
 from dispatcher.policy import split_lane
 from dispatcher.store import customers, reading, tallies
+from dispatcher.store.database import StoreError
 from dispatcher.store.reading import BatchRow
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -60,7 +61,7 @@ SPENT: Final = Metric("dispatcher_lane_spent", "gauge", ("lane", "sender"),
 LANE_STATE: Final = Metric("dispatcher_lane_state", "gauge", ("lane", "sender", "state"),
                            "1 for the state that the lane is in: healthy, slow, waiting, held or closed.")
 SHARE: Final = Metric("dispatcher_lane_share", "gauge", ("lane", "sender"),
-                      "The part of a slot's size that is released; below 1 after the server asked for less.")
+                      "The part of a slot's size that is released; below 1 where the provider asks for less.")
 BATCH_SIZE: Final = Metric("dispatcher_last_batch_size", "gauge", ("lane", "sender"),
                            "Messages in the lane's latest batch.")
 BATCH_AT: Final = Metric("dispatcher_last_batch_timestamp_seconds", "gauge", ("lane", "sender"),
@@ -136,7 +137,7 @@ class Metrics:
                 batches = [await reading.last_batch(tx, lane.lane) for lane in lanes]
                 return _Seen(await tallies.totals(tx), lanes, [batch for batch in batches if batch is not None],
                              len(standing.holds), await customers.facts_at(tx) or 0)
-        except DBAPIError:
+        except (DBAPIError, StoreError):
             return None
 
     def _own(self) -> Iterator[Family]:
@@ -145,7 +146,7 @@ class Metrics:
                                 for (lane, outcome), number in sorted(works.outcomes.items())))
         yield UNDERWAY.family(((), len(works.underway)))
         yield IN_FLIGHT.family(((), len(works.in_flight)))
-        yield UNWRITABLE.family(((), float(bool(works.journal.failing))))
+        yield UNWRITABLE.family(((), float(bool(works.journal.failing or works.database.trouble))))
         yield RELOADS.family((("accepted",), reloads.done), (("rejected",), reloads.refused))
         yield CONFIG_AT.family(((), reloads.last_at / 1000))
         yield STARTED_AT.family(((), self._office.since / 1000))
@@ -177,7 +178,7 @@ def _stored(seen: _Seen) -> Iterator[Family]:
     yield SPENT.family(*((_lane(one.lane), one.spent) for one in seen.lanes))
     yield LANE_STATE.family(*(((*_lane(one.lane), state), float(one.state == state))
                               for one in seen.lanes for state in STATES))
-    yield SHARE.family(*((_lane(one.lane), one.view.health.share) for one in seen.lanes if one.view is not None))
+    yield SHARE.family(*((_lane(one.lane), one.view.reputation.share) for one in seen.lanes if one.view is not None))
     yield BATCH_SIZE.family(*((_lane(one.lane), one.size) for one in seen.batches))
     yield BATCH_AT.family(*((_lane(one.lane), one.released_at / 1000) for one in seen.batches))
     yield HOLDS.family(((), seen.holds))
