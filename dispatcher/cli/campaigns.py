@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
+from dispatcher.cli.holds import login_name
 from dispatcher.cli.output import WRONG, Block, CliError, Grid, complain, counted, fields, local_time
 from dispatcher.cli.verb import Desk, group, verb
 
@@ -17,6 +18,12 @@ DataOption = Annotated[
 ]
 AfterOption = Annotated[str | None, typer.Option("--after", metavar="ID", help="Behind this campaign: the next page.")]
 ByOption = Annotated[str, typer.Option("--by", metavar="NAME", help="Who approves.")]
+DigestOption = Annotated[
+    str | None,
+    typer.Option("--digest", metavar="D",
+                 help="Of what was looked at, as `campaign show` has it; refused if that has changed since."),
+]
+SHORT: Final = 16       # characters of a digest in a list
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="R", help="Why.")]
 
 
@@ -36,7 +43,7 @@ def apply(desk: Desk, folder: DirArgument) -> None:
     from dispatcher.intake.campaign_file import read_campaign  # noqa: PLC0415 -- --help needs none of it
 
     loaded = read_campaign(Path(folder))
-    result = desk.call("campaign.apply", campaign=loaded.content, digest=loaded.digest, place=folder)
+    result = desk.call("campaign.apply", campaign=loaded.content, digest=loaded.digest, place=folder, by=login_name())
     complain(*(f"warning: {text}" for text in result["warnings"]))
     desk.show(result, apply_view)
 
@@ -59,11 +66,12 @@ def listed(desk: Desk, *, after: AfterOption = None) -> None:
 
 def list_view(result: Mapping[str, Any]) -> Iterator[Block]:
     """Every campaign in a row."""
-    columns = ("id", "version", "category", "state", "queued", "accepted", "skipped", "applied_at")
+    columns = ("id", "version", "digest", "category", "state", "queued", "accepted", "skipped", "applied_at")
     if not result["campaigns"]:
         yield "there are no campaigns; dispatcher campaign apply DIR makes one"
         return
-    yield Grid((*columns, "why"), [[*(one[column] for column in columns), one["why"]] for one in result["campaigns"]])
+    rows = [dict(one) | {"digest": one["digest"][:SHORT]} for one in result["campaigns"]]
+    yield Grid((*columns, "why"), [[*(one[column] for column in columns), one["why"]] for one in rows])
     if result["next"] is not None:
         yield f"there are more: --after {result['next']}"
 
@@ -76,10 +84,11 @@ def show(desk: Desk, campaign: IdArgument) -> None:
 def campaign_view(result: Mapping[str, Any]) -> Iterator[Block]:
     """A campaign's fields, then its counts."""
     definition = dict(result["definition"])
-    apart = {"messages", "skipped", "segments", "definition"}
+    apart = {"messages", "skipped", "segments", "definition", "canary"}
     own = {name: value for name, value in result.items() if name not in apart}
     words = {name: definition.pop(name, None) for name in ("words", "segment_words", "sample")}
     yield fields(definition | own)
+    yield from _canary(result["canary"])
     yield f"words for: {', '.join(words['words'] or {})}; --json has them"
     if result["segments"]:
         yield ""
@@ -90,6 +99,14 @@ def campaign_view(result: Mapping[str, Any]) -> Iterator[Block]:
         ])
     if result["skipped"]:
         yield f"skipped: {counted(result['skipped'])}"
+
+
+def _canary(one: Mapping[str, Any] | None) -> Iterator[Block]:
+    """How its canary fares, once that has begun."""
+    if one is not None:
+        until = f", waited for until {local_time(one['until'])}" if one["until"] else ""
+        why = f": {one['why']}" if one["why"] else ""
+        yield f"its canary: {one['state']}, {one['released']} messages{until}{why}"
 
 
 def preview(desk: Desk, campaign: IdArgument, *, customer: CustomerOption, data: DataOption = None) -> None:
@@ -118,12 +135,13 @@ def preview_view(result: Mapping[str, Any]) -> Iterator[Block]:
         yield "there is an HTML part too: --json has it"
 
 
-def approve(desk: Desk, campaign: IdArgument, *, by: ByOption) -> None:
+def approve(desk: Desk, campaign: IdArgument, *, by: ByOption, digest: DigestOption = None) -> None:
     """Let the current version send.
 
-    Needed where the configuration says [campaigns] approval = true.
+    Needed where the configuration says [campaigns] approval = true. With --digest exactly the content that was looked
+    at: refused if it has changed in between.
     """
-    desk.show(desk.call("campaign.approve", id=campaign, by=by),
+    desk.show(desk.call("campaign.approve", id=campaign, by=by, digest=digest),
               lambda result: [f"{result['id']} version {result['version']} is approved by {result['by']}"])
 
 
@@ -132,7 +150,7 @@ def cancel(desk: Desk, campaign: IdArgument, *, reason: ReasonOption) -> None:
 
     What is queued is closed; what is released and has not begun is stopped.
     """
-    desk.show(desk.call("campaign.cancel", id=campaign, reason=reason),
+    desk.show(desk.call("campaign.cancel", id=campaign, reason=reason, by=login_name()),
               lambda result: ["{id} is canceled: {closed} closed in the queue, {stopped} stopped that were released"
                               .format_map(result)])
 

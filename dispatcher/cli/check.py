@@ -60,8 +60,8 @@ def config_faults(path: Path) -> tuple[list["Fault"], list[str]]:
 
     Secrets that only the service is given (credentials, its environment) cannot be read by whoever checks: a warning.
     """
-    from config.faults import ConfigFaults  # noqa: PLC0415 -- --help needs none of it
-    from config.load import load  # noqa: PLC0415
+    from config.faults import ConfigFaults, key_text  # noqa: PLC0415 -- --help needs none of it
+    from config.load import load, passwords  # noqa: PLC0415
     from config.toml import read_toml  # noqa: PLC0415
 
     try:
@@ -72,17 +72,11 @@ def config_faults(path: Path) -> tuple[list["Fault"], list[str]]:
         unread = load(path, read_secrets=False).warnings
     except ConfigFaults as error:
         return list(dict.fromkeys((*error.faults, *all_faults))), []
-    elsewhere = {f"senders.{name}.password" for name, source in _passwords(read_toml(path).data)
+    elsewhere = {key_text(key) for key, source in passwords(read_toml(path).data)
                  if any(kind in source for kind in _ELSEWHERE)}
     hidden = [fault for fault in all_faults if fault.key in elsewhere]
     return ([fault for fault in all_faults if fault not in hidden],
             [*(f"{fault}; the service may have it all the same" for fault in hidden), *map(str, unread)])
-
-
-def _passwords(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, sender in data["senders"].items():
-        if "password" in sender:
-            yield name, sender["password"]
 
 
 def _jumps(path: Path, settings: "Settings") -> "Iterator[Fault]":

@@ -23,7 +23,7 @@ ReasonOption = Annotated[str, typer.Option("--reason", metavar="R", help="Why, f
 ForOption = Annotated[
     str | None, typer.Option("--for", metavar="D", help='For so long, such as "2h"; left out: until resumed.'),
 ]
-ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who holds; left out: the login name.")]
+ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; left out: the login name.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,20 +51,27 @@ def hold(  # noqa: PLR0913 -- one parameter for each option
     desk.show(result, lambda _: [f"{titled(held)} is held {until}{back}"])
 
 
-def resume(
-    desk: Desk, name: NameArgument = None, *, lane: LaneOption = None, campaign: CampaignOption = None,
-    sender: SenderOption = None, category: CategoryOption = None,
+def resume(  # noqa: PLR0913 -- one parameter for each option
+    desk: Desk, name: NameArgument = None, *, by: ByOption = None, lane: LaneOption = None,
+    campaign: CampaignOption = None, sender: SenderOption = None, category: CategoryOption = None,
 ) -> int:
     """End a hold; without a name, every hold.
 
-    A lane goes on with its next slot; what the held time would have sent is not made up for.
+    A lane goes on with its next slot; what the held time would have sent is not made up for. Without a name a clock
+    that was put back is taken as right, too.
     """
     kind, named = _what(name, lane=lane, campaign=campaign, sender=sender, category=category)
-    result = desk.call("resume", kind=kind, name=named)
+    result = desk.call("resume", kind=kind, name=named, by=by or login_name())
     if desk.json:
         print_json(result)
     else:
-        print_blocks(f"{titled(one)} goes on" for one in result["holds"])
+        ended = dict.fromkeys(titled(one) for one in result["holds"] if one["kind"] != "clock")
+        print_blocks(f"{name} goes on" for name in ended)     # a campaign may be held by a person and by its canary
+        if result["clock"]:
+            says, seen = (local_time(result["clock"][name]) for name in ("now", "seen_at"))
+            print_blocks([f"the clock is taken as right: it says {says}, the store had seen {seen}"])
+        print_blocks(f"lane {one['lane']} sends nothing until {local_time(one['until'])}: its last slot lies ahead, "
+                     "for the clock ran ahead then" for one in result["ahead"])
     if result["resumed"]:
         return DONE
     still = ", ".join(titled(one) for one in result["still_held"])

@@ -1,7 +1,7 @@
-"""The command `dispatcher`: all verbs put together, and the end of every one of them.
+"""The command `dispatcher`: the root above all verbs, and the end of every one of them.
 
-Nothing heavy is imported here or by the files of the verbs themselves: `--help` and completion are quick, and a verb
-imports what it needs when it runs.
+Nothing heavy is imported here or by the files of the verbs themselves, and those not before they are called: `--help`
+and completion are quick, and a verb imports what it needs when it runs.
 """
 
 import gc
@@ -13,14 +13,14 @@ from typing import Annotated
 
 import typer
 
-from dispatcher.cli import campaigns, check, customers, daemon, holds, messages, plan, sending, status, suppressions
 from dispatcher.cli.output import DONE, FAILED, WRONG, complain, say, unwritten
 from dispatcher.cli.verb import ConfigOption
+from dispatcher.cli.verbs import Verbs
 
 PROGRAM = "dispatcher"
 INTERRUPTED = 130
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Verbs, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001 -- typer calls it so
@@ -53,10 +53,6 @@ def root(
     if context.invoked_subcommand is None:
         say(context.get_help())
         raise typer.Exit(WRONG)
-
-
-for part in (daemon, check, customers, campaigns, sending, plan, status, holds, messages, suppressions):
-    part.add_to(app)
 
 
 def main(words: Sequence[str] | None = None) -> int:

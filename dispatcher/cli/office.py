@@ -58,7 +58,9 @@ def _refuse_root(path: Path, role: str) -> None:
 
 def open_store(settings: Settings, role: str) -> OpenOffice | Busy:
     """Open the store for a command; Busy where another process has it, CliError where it cannot be used."""
-    _refuse_root(settings.store.path, role)
+    path = settings.store.path
+    if path is not None:
+        _refuse_root(path, role)
     logs.configure("warning")
     runner = asyncio.Runner()
     stack = AsyncExitStack()
@@ -69,6 +71,9 @@ def open_store(settings: Settings, role: str) -> OpenOffice | Busy:
         return Busy(str(error), error.role)
     except StoreError as error:
         runner.close()
-        hint = f"; {as_owner(settings.store.path, role)}" if isinstance(error.__cause__, PermissionError) else ""
+        hint = f"; {as_owner(path, role)}" if path is not None and isinstance(error.__cause__, PermissionError) else ""
         raise CliError(f"{error}{hint}") from None
+    except BaseException:
+        runner.close()
+        raise
     return OpenOffice(runner, stack, office)

@@ -1,6 +1,5 @@
 """`plan`: the batches to come, by the functions that the daemon decides with."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
@@ -30,7 +29,8 @@ def plan(
 ) -> None:
     """Show the batches to come, and when it all ends.
 
-    For each batch its time, lane, size, segments and what limits it; then who would hear too late.
+    For each batch its time, lane, size, segments, what limits it, and what its lane waited for before it;
+    then what the days and campaigns come to, and who would hear too late.
     """
     result = desk.call("plan", campaign=campaign, until=_instant(until), most=FARTHEST)
     shown = SHOWN if on_terminal() and not everything else FARTHEST
@@ -38,16 +38,26 @@ def plan(
 
 
 def plan_view(result: Mapping[str, Any], most: int) -> Iterator[Block]:
-    """The batches, what they come to by day and lane, and the end."""
+    """The batches, what they come to by day and lane and by campaign, what keeps lanes back, and the end."""
     batches = result["batches"]
     if batches:
-        yield Grid(("time", "UTC", "lane", "size", "segments", "limit"),
-                   [(*both_times(one["at"]), one["lane"], one["size"], counted(one["segments"]), one["limit"])
-                    for one in batches[:most]])
+        yield Grid(("time", "UTC", "lane", "size", "segments", "limit", "after"),
+                   [(*both_times(one["at"]), one["lane"], one["size"], counted(one["segments"]), one["limit"],
+                     one["after"]) for one in batches[:most]])
         if len(batches) > most:
             yield f"and {len(batches) - most} more batches: --all shows them"
         yield ""
-        yield _totals(batches)
+        yield Grid(("day", "lane", "batches", "messages", "allowance"),
+                   [tuple(one.values()) for one in result["days"]])
+        yield ""
+    if result["lanes"]:
+        yield Grid(("lane", "state", "why", "until", "UTC"),
+                   [(one["lane"], one["state"], one["why"], *both_times(one["until"])) for one in result["lanes"]])
+        yield ""
+    if result["campaigns"]:
+        yield Grid(("campaign", "queued", "done", "UTC", "late", "left"),
+                   [(one["campaign"], one["queued"], *both_times(one["done_at"]), one["late"], one["left"])
+                    for one in result["campaigns"]])
         yield ""
     yield from ending(result)
     if not result["complete"]:
@@ -67,16 +77,6 @@ def ending(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"{one['lane']}: {one['count']} stay in the queue ({one['why']})"
     for one in result["blocked"]:
         yield f"campaign {one['campaign']}: {one['queued']} stay in the queue ({one['why']})"
-
-
-def _totals(batches: list[Mapping[str, Any]]) -> Grid:
-    """Batches and messages by day, as this machine's calendar has it, and lane."""
-    found: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-    for one in batches:
-        total = found[local_time(one["at"])[:10], one["lane"]]
-        total[0] += 1
-        total[1] += one["size"]
-    return Grid(("day", "lane", "batches", "messages"), [(*place, *total) for place, total in sorted(found.items())])
 
 
 def _instant(text: str | None) -> str | None:

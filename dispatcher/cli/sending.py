@@ -1,6 +1,6 @@
 """`send`: messages onto the queue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -101,7 +101,7 @@ def _to_audience(desk: Desk, campaign: str) -> int:
 def _coming(desk: Desk, campaign: str) -> Mapping[str, Any] | None:
     """The plan's end for a campaign. What was queued is queued, whether that can be told just now or not."""
     try:
-        return desk.call("plan", campaign=campaign, most=1)
+        return desk.call("send.coming", campaign=campaign)
     except CliError as error:
         complain(f"warning: all is queued, but its plan cannot be told: {'; '.join(error.lines)}")
         return None
@@ -120,4 +120,16 @@ def _report(desk: Desk, campaign: str, result: Mapping[str, Any]) -> None:
     queued = f"{result['queued']} queued"
     if result["duplicate"] and "accepted" in result:     # of a whole audience: what stands, earlier ones among them
         queued = f"{result['accepted']} new, {result['queued']} in the queue"
-    print_blocks([queued + (f" ({said})" if said else ""), *(ending(plan) if plan else ())])
+    print_blocks([queued + (f" ({said})" if said else ""), *(_told(campaign, plan) if plan else ())])
+
+
+def _told(campaign: str, plan: Mapping[str, Any]) -> Iterator[str]:
+    """When the last of it leaves, and who would hear too late, with what can be done about it."""
+    if plan["done_at"] or plan["left"] or not plan["late"]:
+        yield from ending({**plan, "late": 0})
+    if not plan["late"]:
+        return
+    why = (f"useful_for is {plan['useful_for']}; raise it, if the news keeps that long" if plan["useful_for"] else
+           "their expires_at comes before their turn; give them more time")
+    yield (f"{plan['late']:,} of {plan['queued']:,} would hear too late: {why}, or raise what "
+           f"`dispatcher plan --campaign {campaign}` names as the limit, or send to fewer")

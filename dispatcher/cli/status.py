@@ -103,8 +103,9 @@ def _kept_back(result: Mapping[str, Any]) -> Iterator[Block]:
         yield from (f"not applied: {fault}" for fault in result["faults"])
     if result["holds"]:
         yield ""
-        yield Grid(("held", "reason", "by", "until"), [
-            (titled(one), one["reason"], one["by"], local_time(one["until"]) if one["until"] else "resumed")
+        yield Grid(("held", "reason", "by", "since", "until"), [
+            (titled(one), one["reason"], one["by"], local_time(one["at"]) if one["at"] else None,
+             local_time(one["until"]) if one["until"] else "resumed")
             for one in result["holds"]
         ])
     if result["campaigns"]:

@@ -3,7 +3,8 @@
 Everything lives in a temporary folder: a configuration, two campaigns, the store, the logs. The daemon is the real
 one, run and talked to as users do; it hands its mail to a real SMTP server on loopback in a process of its own. A step
 of the ramp, a day in real life, takes seconds. In the end the mail server's record is held against the sample.
-Processes and folder are gone on every way out, Ctrl-C and SIGTERM included.
+Processes and folder are gone on every way out, Ctrl-C and SIGTERM included; the reports that it ends with stay, as a
+page.
 """
 
 import signal
@@ -17,7 +18,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from dispatcher.cli.output import DONE, FAILED, WRONG, CliError, complain, console, print_json
+from dispatcher.cli.output import DONE, FAILED, WRONG, CliError, complain, console, print_blocks, print_json, say
 from dispatcher.clock import SystemClock
 from dispatcher.core.times import parse_instant
 from dispatcher.demo import people
@@ -41,7 +42,7 @@ _ROWS: Final = 500
 _PAUSE: Final = 0.2
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NEXT: Final = """
-Everything was in a temporary folder, and is gone. What to do next:
+Everything else was in a temporary folder, and is gone. What to do next:
   README.md, "Five minutes"    the same by hand, with files of your own
   docs/ramp.md                 what a step allows, and why
   docs/install.md              the daemon as a service
@@ -62,6 +63,7 @@ class Seen:
 
     promised: int | None
     status: dict[str, Any]
+    reports: Sequence[dict[str, Any]]
 
 
 class _Stopped(BaseException):
@@ -100,19 +102,21 @@ def _run(*, as_json: bool, customers: int, step: int) -> int:
     sample = Sample(persons, [people.meant(persons, mailing) for mailing in MAILINGS])
     with TemporaryDirectory(prefix="dispatcher-demo-") as name:
         try:
-            evidence = _perform(Path(name), sample, step, as_json=as_json)
+            evidence, reports = _perform(Path(name), sample, step, as_json=as_json)
         finally:
             _go_on_whatever_comes()     # what is left takes milliseconds, and the folder has to go
     checks = check(evidence)
     if as_json:
         print_json(_document(evidence, checks, customers, clock.monotonic() - began))
     else:
-        _tell(checks, clock.monotonic() - began)
+        _tell(checks, reports, clock.monotonic() - began)
     return DONE if all(one.ok for one in checks) else FAILED
 
 
-def _perform(folder: Path, sample: Sample, step: int, *, as_json: bool) -> Evidence:
-    """The main job itself, and everything that is known of it afterwards."""
+def _perform(
+    folder: Path, sample: Sample, step: int, *, as_json: bool
+) -> tuple[Evidence, Sequence[dict[str, Any]]]:
+    """The main job itself, and everything that is known of it afterwards: what happened, and what it reports."""
     with mail_server(folder) as server:
         config = write(folder, server.port, step)
         with daemon(config) as running:
@@ -126,12 +130,13 @@ def _perform(folder: Path, sample: Sample, step: int, *, as_json: bool) -> Evide
     left_out: Counter[str] = Counter()
     for one in sample.meant:
         left_out.update(one.left_out)
-    return Evidence(
+    evidence = Evidence(
         lanes=[LaneMeant(mailing.lane, mailing.envelope, mailing.segments, one.reached, STARTS[mailing.sender], GROWTH)
                for mailing, one in zip(MAILINGS, sample.meant, strict=True)],
         mails=mails, steps=ledger.read(folder / "store.db"), left_out=left_out, skipped=seen.status["skipped"],
         promised=seen.promised, ended=ended,
     )
+    return evidence, seen.reports
 
 
 def _introduce(shown: Screen, sample: Sample, port: int, step: int) -> None:
@@ -158,7 +163,7 @@ def _send(running: Daemon, server: MailServer, sample: Sample, step: int, shown:
         status = running.call("status")
         shown.show(Look(status, server.count, clock.now()))
         if not (status["messages"]["queued"] or status["messages"]["sending"]) or clock.now() > until:
-            return Seen(promised, status)
+            return Seen(promised, status, [running.call("report", campaign=mailing.id) for mailing in MAILINGS])
         time.sleep(_PAUSE)
 
 
@@ -188,14 +193,21 @@ def _enqueue(running: Daemon, campaign: str, shown: Screen) -> None:
     shown.say(f"campaign    {campaign}: {told['queued']} queued, {sum(told['skipped'].values())} left out")
 
 
-def _tell(checks: Sequence[Check], seconds: float) -> None:
+def _tell(checks: Sequence[Check], reports: Sequence[dict[str, Any]], seconds: float) -> None:
     from rich.text import Text  # noqa: PLC0415 -- heavy
+
+    from dispatcher.demo.reports import keep, summaries  # noqa: PLC0415 -- not before there is something to tell
 
     out = console()
     out.print(f"\nChecked against what the mail server received, in {seconds:.0f} s:")
     for one in checks:
         word = Text("ok    " if one.ok else "FAILED", "green" if one.ok else "bold red")
         out.print(Text.assemble("  ", word, f"  {one.name}: {one.figures}"), soft_wrap=True)
+    print_blocks(summaries(reports))
+    try:
+        say(f"\nThe report, with charts: {keep(reports)}")
+    except OSError as error:
+        complain(f"the report could not be written: {error.strerror or error}")
     out.print(_NEXT if all(one.ok for one in checks) else "\nA check failed. That should not be: please report it.")
 
 

@@ -42,8 +42,9 @@ def test_campaigns_are_listed_and_shown(home: House, typed: Typing) -> None:
     typed("campaign", "apply", home.campaign())
     typed("campaign", "apply", home.campaign("spring"))
     assert [one["id"] for one in typed("campaign", "list", "--json").data["campaigns"]] == ["delay", "spring"]
+    digests = {one["id"]: one["digest"][:16] for one in typed("campaign", "list", "--json").data["campaigns"]}
     assert [line.split()[:4] for line in typed("campaign", "list").out.splitlines()[1:]] == [
-        ["delay", "1", "service", "active"], ["spring", "1", "service", "active"]]
+        ["delay", "1", digests["delay"], "service"], ["spring", "1", digests["spring"], "service"]]
     typed("send", "delay")
     shown = typed("campaign", "show", "delay").out
     assert "segments    DE/Hamburg, DE\n" in shown
@@ -77,9 +78,17 @@ def test_where_approval_is_on_a_campaign_waits_for_somebody(home: House, typed: 
     home.write("dispatcher.toml", text + "[campaigns]\napproval = true\n")
     typed("customers", "import", home.people([ADA]))
     applied = typed("campaign", "apply", home.campaign())
-    assert applied.errors == ["warning: it waits for approval: dispatcher campaign approve delay --by NAME"]
-    assert typed("campaign", "list", "--json").data["campaigns"][0]["state"] == "unapproved"
-    assert typed("campaign", "approve", "delay", "--by", "Eve").out == "delay version 1 is approved by Eve\n"
+    digest = typed("campaign", "show", "delay", "--json").data["digest"]
+    assert applied.errors == [
+        f"warning: it waits for approval: dispatcher campaign approve delay --by NAME --digest {digest}"]
+    [listed] = typed("campaign", "list", "--json").data["campaigns"]
+    assert (listed["state"], listed["digest"]) == ("unapproved", digest)
+    assert typed("campaign", "list").out.splitlines()[1].split()[2] == digest[:16]
+    other = typed("campaign", "approve", "delay", "--by", "Eve", "--digest", "0" * 16)
+    assert (other.code, len(other.errors)) == (1, 1)
+    assert digest in other.err
+    approved = typed("campaign", "approve", "delay", "--by", "Eve", "--digest", digest[:16])
+    assert approved.out == "delay version 1 is approved by Eve\n"
     assert typed("campaign", "list", "--json").data["campaigns"][0]["state"] == "active"
 
 

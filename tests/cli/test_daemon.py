@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from support.command_line import COMMAND, House, Typing, environment
+from support.command_line import COMMAND, House, Typing, environment, heard
 
 FUTURE = {"email": "x@mail.example", "location": "DE/Berlin", "last_order_at": "2026-01-01"}
 
@@ -85,7 +85,7 @@ def test_a_campaign_with_a_fault_refuses_the_reload_with_its_line(served: House,
 
 
 def test_watching_ends_with_0_when_one_has_seen_enough(served: House) -> None:
-    with subprocess.Popen(  # noqa: S603 -- our own command
+    with heard(signal.SIGINT), subprocess.Popen(  # noqa: S603 -- our own command
         [*COMMAND, "status", "--watch"], cwd=served.folder, env=environment(), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:

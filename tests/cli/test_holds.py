@@ -1,6 +1,7 @@
 """Holding and going on."""
 
 import getpass
+import sqlite3
 
 import pytest
 from support.command_line import House, Typing
@@ -55,6 +56,30 @@ def test_resuming_without_a_name_ends_every_hold(home: House, typed: Typing) -> 
     typed("hold", "--reason", "x")
     typed("hold", "support/gmail", "--reason", "y")
     assert sorted(typed("resume").out.splitlines()) == ["everything goes on", "lane support/gmail goes on"]
+
+
+def test_status_says_who_holds_what_why_since_when_and_until_when(home: House, typed: Typing) -> None:
+    typed("hold", "--reason", "wrong price", "--by", "Eve", "--for", "2h")
+    [head, row] = [line for line in typed("status").out.splitlines() if "until" in line or "wrong price" in line]
+    assert head.split() == ["held", "reason", "by", "since", "until"]
+    assert row.startswith("everything  wrong price  Eve  2")
+    [hold] = typed("status", "--json").data["holds"]
+    assert sorted(hold) == ["at", "by", "kind", "name", "reason", "until"]
+
+
+def test_a_clock_that_was_put_back_is_a_hold_until_somebody_says_that_it_is_right(home: House, typed: Typing) -> None:
+    typed("hold", "support/gmail", "--reason", "y")
+    with sqlite3.connect(home.folder / "dispatcher.db") as store:
+        store.execute("UPDATE meta SET value = '4102444800000' WHERE name = 'seen_at'")
+    store.close()
+    [clock, _] = typed("status", "--json").data["holds"]
+    assert (clock["kind"], clock["until"]) == ("clock", None)
+    assert "the store has seen 2100-01-01 00:00 UTC: set the clock; nothing is sent" in typed("status").out
+    assert typed("resume", "support/gmail").out == "lane support/gmail goes on\n"
+    ended = typed("resume")
+    assert (ended.code, len(ended.out.splitlines())) == (0, 1)
+    assert ended.out.startswith("the clock is taken as right: it says 2")
+    assert typed("status", "--json").data["holds"] == []
 
 
 def test_resuming_what_is_not_held_says_what_is(home: House, typed: Typing) -> None:

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.command_line import House, Typing
+from support.command_line import CAMPAIGN, CONFIG, House, Typing
 
 
 def from_now(**distance: int) -> str:
@@ -113,7 +113,27 @@ def test_who_would_hear_too_late_is_counted_at_once(ready: House, typed: Typing)
     soon = requests(ready, {"customer": "c-1", "expires_at": from_now(hours=1)})
     ended = typed("send", "delay", "--file", soon)
     assert ended.code == 0
-    assert "1 would hear too late: delay 1" in ended.out.splitlines()
+    assert ended.out.splitlines()[1] == (
+        "1 of 1 would hear too late: their expires_at comes before their turn; give them more time, or raise what "
+        "`dispatcher plan --campaign delay` names as the limit, or send to fewer")
+
+
+def test_how_many_would_hear_after_useful_for_is_said_with_what_to_do(home: House, typed: Typing) -> None:
+    home.campaign().joinpath("campaign.toml").write_text(
+        CAMPAIGN.format(id="delay").replace("segment_by", 'useful_for = "30m"\nsegment_by'))
+    typed("campaign", "apply", "campaigns/delay")
+    home.write("dispatcher.toml", CONFIG.format(port=9).replace("864_000", "96").replace('every         = "1s"',
+                                                                                         'every         = "15m"'))
+    typed("customers", "import", home.people([person(number) for number in range(100)]))
+    ended = typed("send", "delay")
+    assert ended.code == 0
+    late = int(ended.out.splitlines()[-1].split()[0])
+    assert late >= 97
+    assert ended.out.splitlines()[-1] == (
+        f"{late} of 100 would hear too late: useful_for is 30m; raise it, if the news keeps that long, or raise what "
+        "`dispatcher plan --campaign delay` names as the limit, or send to fewer")
+    again = typed("send", "delay", "--json").data
+    assert (again["late"] >= 97, again["done_at"] is not None) == (True, True)
 
 
 def test_a_message_tells_its_story(ready: House, typed: Typing) -> None:

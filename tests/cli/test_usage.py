@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from support.command_line import COMMAND, House, Typing, environment
+from support.command_line import COMMAND, House, Typing, environment, heard
 
 from dispatcher.cli.main import app
+from dispatcher.cli.verbs import Entry
 
 WITHOUT_JSON = {("run",)}
 
@@ -18,8 +19,9 @@ WITHOUT_JSON = {("run",)}
 def verbs(group: object = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every verb there is."""
     here = typer.main.get_command(app) if group is None else group
-    for name, command in getattr(here, "commands", {}).items():
+    for name, entry in getattr(here, "commands", {}).items():
         inner = (*path, name)
+        command = entry.load() if isinstance(entry, Entry) else entry
         yield from verbs(command, inner) if hasattr(command, "commands") else [inner]
 
 
@@ -30,8 +32,9 @@ def test_the_verbs_are_those_of_the_manual() -> None:
     assert {" ".join(verb) for verb in VERBS} == {
         "run", "demo", "check", "reload", "customers import", "customers show", "customers erase", "activity import",
         "campaign apply", "campaign list", "campaign show", "campaign preview", "campaign approve", "campaign cancel",
-        "send", "plan", "status", "hold", "resume", "messages list", "messages show", "messages settle",
-        "suppress add", "suppress remove", "suppress list", "suppress import",
+        "send", "plan", "status", "providers", "hold", "resume", "messages list", "messages show", "messages settle",
+        "suppress add", "suppress remove", "suppress list", "suppress import", "report", "drill",
+        "lanes list", "lanes show", "lanes history", "lanes import", "db check", "db backup",
     }
 
 
@@ -154,8 +157,9 @@ def test_a_package_of_another_project_is_named_before_anything_breaks(home: Hous
 
 
 def started(home: House, *words: str, **pipes: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 -- our own command
-        [*COMMAND, *words], cwd=home.folder, env=environment(), text=True, stderr=subprocess.PIPE, **pipes)
+    with heard(signal.SIGINT):
+        return subprocess.Popen(  # noqa: S603 -- our own command
+            [*COMMAND, *words], cwd=home.folder, env=environment(), text=True, stderr=subprocess.PIPE, **pipes)
 
 
 def test_an_interrupt_ends_with_130_and_without_a_traceback(home: House) -> None:

@@ -19,17 +19,26 @@ STATUS = {
     "lanes": [{"lane": "support/gmail", "state": "slow", "why": "421", "allowance": 1200, "spent": 30, "queued": 5,
                "next_slot_at": "2026-03-01T08:00:00Z", "next_size": 4}],
     "messages": {"queued": 5, "sending": 0, "accepted": 30, "skipped": 3}, "skipped": {"inactive": 2, "capped": 1},
-    "holds": [{"kind": "campaign", "name": "delay", "reason": "price", "by": "Eve", "until": None}],
+    "holds": [{"kind": "campaign", "name": "delay", "reason": "price", "by": "Eve",
+               "at": "2026-03-01T07:30:00Z", "until": None}],
     "campaigns": [{"campaign": "delay", "queued": 5, "why": "price"}], "faults": ["campaigns/x: broken"],
     "daemon": {"running": True, "since": "2026-03-01T07:00:00Z", "draining": True, "store": "disk full"},
 }
 PLAN = {
     "batches": [
         {"at": "2026-03-01T08:00:00Z", "lane": "support/gmail", "size": 2, "segments": {"DE/Berlin": 1, "*": 1},
-         "limit": "allowance"},
-        {"at": "2026-03-01T08:05:00Z", "lane": "support/gmail", "size": 3, "segments": {"*": 3}, "limit": "backlog"},
-        {"at": "2026-03-02T08:00:00Z", "lane": "news/other", "size": 1, "segments": {"*": 1}, "limit": "backlog"},
+         "limit": "allowance", "after": "hours"},
+        {"at": "2026-03-01T08:05:00Z", "lane": "support/gmail", "size": 3, "segments": {"*": 3}, "limit": "backlog",
+         "after": ""},
+        {"at": "2026-03-02T08:00:00Z", "lane": "news/other", "size": 1, "segments": {"*": 1}, "limit": "backlog",
+         "after": "hold"},
     ],
+    "days": [
+        {"day": "2026-03-01", "lane": "support/gmail", "batches": 2, "messages": 5, "allowance": 100},
+        {"day": "2026-03-02", "lane": "news/other", "batches": 1, "messages": 1, "allowance": 20},
+    ],
+    "campaigns": [{"campaign": "delay", "queued": 17, "done_at": None, "late": 4, "left": 7}],
+    "lanes": [{"lane": "news/gmail", "state": "held", "why": "bad words", "until": None}],
     "done_at": None, "late": 4, "late_campaigns": {"delay": 4}, "left": 7, "complete": True,
     "unplaced": [{"lane": "news/gmail", "count": 7, "why": "held: bad words"}],
     "blocked": [{"campaign": "spring", "queued": 9, "why": "waits for approval"}],
@@ -47,7 +56,8 @@ def test_status_shows_the_daemon_the_lanes_the_queue_and_what_is_kept_back(capsy
         ["skipped", "capped", "1"],
     ]
     assert "not applied: campaigns/x: broken" in lines
-    assert "campaign delay  price   Eve  resumed" in lines
+    [held] = [re.split(r" {2,}", line) for line in lines if line.startswith("campaign delay")]
+    assert (held[:3], held[3][:10], held[4]) == (["campaign delay", "price", "Eve"], "2026-03-01", "resumed")
     assert "delay                    5  price" in lines
 
 
@@ -59,13 +69,16 @@ def test_a_plan_shows_its_batches_their_sums_and_its_end(capsys: pytest.CaptureF
     print_blocks(plan_view(PLAN, 2))
     lines = capsys.readouterr().out.splitlines()
     assert re.split(r" {2,}", lines[1])[1:] == ["2026-03-01T08:00:00Z", "support/gmail", "2", "DE/Berlin 1, * 1",
-                                                "allowance"]
+                                                "allowance", "hours"]
     assert lines[3] == "and 1 more batches: --all shows them"
     assert [line.split() for line in lines[5:8]] == [
-        ["day", "lane", "batches", "messages"], ["2026-03-01", "support/gmail", "2", "5"],
-        ["2026-03-02", "news/other", "1", "1"],
+        ["day", "lane", "batches", "messages", "allowance"], ["2026-03-01", "support/gmail", "2", "5", "100"],
+        ["2026-03-02", "news/other", "1", "1", "20"],
     ]
-    assert lines[9:] == [
+    assert [line.split() for line in (lines[10], lines[13])] == [
+        ["news/gmail", "held", "bad", "words", "-", "-"], ["delay", "17", "-", "-", "4", "7"],
+    ]
+    assert lines[15:] == [
         "4 would hear too late: delay 4", "news/gmail: 7 stay in the queue (held: bad words)",
         "campaign spring: 9 stay in the queue (waits for approval)",
     ]
