@@ -13,10 +13,12 @@ from config.load import load_settings
 from config.model import Sender, Settings
 from config.ramp_table import RampTable, load_presets
 from config.ramps import Ramp
+from config.replies import RepliesTable
 from config.resolve import resolve_ramp
 from config.units import DAY
 from dispatcher.core.model import Category, SkipReason
 from dispatcher.core.ramp import PastStep, allowance
+from dispatcher.core.slip_causes import Cause
 from dispatcher.web.metrics import METRICS
 
 DOCS = CHECKOUT / "docs"
@@ -24,6 +26,10 @@ DOCS = CHECKOUT / "docs"
 
 def test_every_skip_reason_is_explained() -> None:
     assert {row[0].strip("`") for row in table(DOCS / "operating.md", "reason")} == set(SkipReason)
+
+
+def test_every_cause_of_a_slip_is_explained() -> None:
+    assert {row[0].strip("`") for row in table(DOCS / "reports.md", "cause")} == set(Cause)
 
 
 def full_steps(ramp: Ramp) -> list[int]:
@@ -71,6 +77,8 @@ def keys_of(table_name: str) -> dict[str, str | None]:
         given = {"from": "a@b.example", "ramp": "r"}
         model, plain = Sender, Sender.model_validate(given).model_dump(mode="json", by_alias=True)
         plain |= dict.fromkeys(given, "required")
+    elif table_name == "replies.ADDRESS":
+        model, plain = RepliesTable, dict.fromkeys(RepliesTable.model_fields, "required")
     else:
         model = Settings.model_fields[table_name].annotation
         plain = model.model_validate({}).model_dump(mode="json")
@@ -94,7 +102,8 @@ def documented() -> dict[str, dict[str, str]]:
 
 
 def test_the_configuration_page_has_every_table() -> None:
-    assert sorted(documented()) == sorted({"ramps": "ramps.NAME", "senders": "senders.NAME"}.get(name, name)
+    assert sorted(documented()) == sorted({"ramps": "ramps.NAME", "senders": "senders.NAME",
+                                           "replies": "replies.ADDRESS"}.get(name, name)
                                           for name in Settings.model_fields)
 
 

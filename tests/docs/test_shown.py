@@ -33,8 +33,9 @@ def completed(part: str) -> str:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """The environment of a unit whose credential is there."""
-    (tmp_path / "smtp").write_text("a password\n")
+    """The environment of a unit whose credentials are there."""
+    for name in ("smtp", "database"):
+        (tmp_path / name).write_text("a password\n")
     return {"CREDENTIALS_DIRECTORY": str(tmp_path)}
 
 

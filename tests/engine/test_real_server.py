@@ -64,6 +64,6 @@ async def test_a_mailbox_that_is_none_is_suppressed_and_a_421_slows_the_lane(tmp
         await one.run_for(4 * MINUTE)
         async with one.database.transaction() as tx:
             assert list(await tx.exec_driver_sql("SELECT address FROM suppressions")) == [("c3@mail.example",)]
-        assert one.works.health_of("support/other").state == "slow"
+        assert one.works.reputation["support/other"].state == "slow"
         assert len(server.mails) == 5
         await one.drain()

@@ -20,6 +20,7 @@ async def spent(one: World) -> list[tuple[int, ...]]:
         return [tuple(row) for row in await tx.exec_driver_sql("SELECT spent, unsent, accepted, in_doubt FROM steps")]
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_a_crash_in_mid_batch_gives_back_what_had_not_begun_and_sends_what_had_again(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=10) as one:
@@ -54,6 +55,7 @@ async def test_a_restart_in_a_slot_that_was_released_waits_for_the_next(tmp_path
         assert len(one.post.handed) == 3 + 10
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_a_drain_gives_back_what_has_not_begun_and_notes_what_finishes_in_time(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=10) as one:

@@ -35,6 +35,7 @@ async def test_quiet_hours_are_waited_for_in_the_customers_own_timezone(tmp_path
         assert when(one) == {"c2": "08:00", "c0": "09:30", "c1": "14:30"}
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_a_customer_is_not_reached_more_often_than_the_caps_allow_in_one_batch_and_over_days(
     tmp_path: Path,
@@ -174,6 +175,7 @@ async def test_a_queue_that_begins_with_thousands_who_will_be_skipped_loses_no_s
         assert (await one.states())["skipped"] >= 2999
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_nothing_of_an_expansion_is_released_before_it_is_complete(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT) as one:

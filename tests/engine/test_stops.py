@@ -80,6 +80,7 @@ async def test_a_hold_of_something_else_stops_nothing(one: World, kind: str, nam
     assert await go_on(one, lambda one: one.hold(kind, name)) == 126
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_a_suppressed_address_gets_nothing_and_all_others_do(one: World) -> None:
     assert await go_on(one, lambda one: one.suppress("c30@mail.example", "c100@mail.example")) == 124
@@ -119,6 +120,7 @@ async def test_a_stop_beats_a_message_that_waits_for_a_free_connection(tmp_path:
         assert await one.states() == {"accepted": 1, "queued": 59}
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_what_is_in_flight_when_a_stop_comes_keeps_its_outcome(tmp_path: Path) -> None:
     async with world(tmp_path, BUSY, people=60) as one:
@@ -131,6 +133,7 @@ async def test_what_is_in_flight_when_a_stop_comes_keeps_its_outcome(tmp_path: P
         assert len(one.post.handed) == 13
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_a_canceled_campaign_is_closed_after_a_crash_in_the_middle_of_it(one: World) -> None:
     async with one.database.transaction() as tx:

@@ -26,7 +26,7 @@ async def store_fails(one: World) -> AsyncIterator[list[int]]:
     whole, tried = one.database.transaction, [0]
 
     @asynccontextmanager
-    async def fail() -> AsyncIterator[AsyncConnection]:
+    async def fail(*, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
         tried[0] += 1
         async with whole():
             raise OperationalError("COMMIT", {}, Exception("database or disk is full"))
@@ -39,6 +39,7 @@ async def store_fails(one: World) -> AsyncIterator[list[int]]:
         one.database.transaction = whole   # type: ignore[method-assign] # space is back
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_while_the_store_fails_nothing_is_sent_and_nothing_is_lost(tmp_path: Path) -> None:
     async with world(tmp_path, RAMP, now=EIGHT, people=60) as one:
@@ -103,6 +104,7 @@ async def test_a_drain_ends_in_time_though_the_store_fails(tmp_path: Path) -> No
         assert [len(one.post.copies(f"c{number}@mail.example")) for number in range(4)] == [1, 1, 2, 1]
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_a_transaction_cancelled_at_any_statement_leaves_the_store_usable_and_nothing_half_written(
     tmp_path: Path,

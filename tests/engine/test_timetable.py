@@ -76,6 +76,7 @@ async def test_the_allowance_grows_by_a_fifth_a_day(tmp_path: Path) -> None:
         assert days == [10, 12, 14, 16, 19, 9]
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
 async def test_segments_leave_in_the_campaigns_order_and_urgent_messages_first(tmp_path: Path) -> None:
     async with world(tmp_path, HOURLY, people=4) as one:

@@ -19,6 +19,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -29,9 +30,11 @@ from support.timetables import at
 from support.world import CAMPAIGN, DAY, HOUR, MINUTE, World, changed
 
 from dispatcher.core.states import FINAL
+from dispatcher.store import life
 from dispatcher.store.tables import attempts, batches, messages
 
 START = at("2026-03-02 07:58")
+pytestmark = pytest.mark.timeout(300)    # a minute of one core, where nothing else runs
 CUSTOMERS = 12
 CAMPAIGNS = ("delay", "other")
 MARK = "{{ segment }}. [{{ campaign.id }} {{ data.mark }}]"     # says in the body which message it is
@@ -79,6 +82,7 @@ class Daemon(RuleBasedStateMachine):
         self.covered: dict[str, int] = {}          # what is stopped -> how many hand-overs had begun by then
         self.acts: list[str] = ["accepted"]
         self.number = 0
+        self.farthest = START                      # that the clock ever said
         self.world = World(Path(self.folder.name), CONFIGURATION.format(
             timezone="UTC", start=60, ceiling=600, every="5m", step="1h"), START)
         self.world.post.script = self.chosen
@@ -151,8 +155,21 @@ class Daemon(RuleBasedStateMachine):
 
     @rule(by=st.sampled_from([-DAY, -HOUR, -MINUTE, MINUTE, HOUR, DAY]))
     def clock_jumps(self, by: int) -> None:
+        self.farthest = max(self.farthest, self.world.now)
         self.world.clock.jump(self.world.now + by)
         self.run(self.world.run_for(0))
+
+    @rule()
+    def clock_is_taken_as_right(self) -> None:
+        """A person says so, whatever was seen before."""
+        self.run(self.trust_the_clock())
+
+    async def trust_the_clock(self) -> None:
+        async with self.world.database.transaction() as tx:
+            await life.trust(tx, self.world.now)
+        await self.world.engine.timekeeper.look()
+        self.world.works.changed()
+        await self.world.settle()
 
     @rule(number=st.integers(0, CUSTOMERS - 1))
     def suppress(self, number: int) -> None:
@@ -261,10 +278,11 @@ class Daemon(RuleBasedStateMachine):
                                ("category", "service")):
                 await self.world.resume(kind, name)
             self.covered.pop("everything", None)
+            await self.trust_the_clock()
             await self.world.people(1)      # facts are fresh
             await self.world.reload(CONFIGURATION.format(
                 timezone="UTC", start=500, ceiling=600, every="15m", step="1h"))
-            await self.world.run_for(3 * DAY)
+            await self.world.run_until(max(self.world.now, self.farthest) + 3 * DAY)
             await self.look()
             left = set(await self.world.states()) - {"accepted", "rejected", "skipped"}
             await self.world.crash()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.faults import ConfigFaults
-from dispatcher.core.model import Campaign, Category, Words
+from dispatcher.core.model import Campaign, Canary, Category, Replies, Words
 from dispatcher.intake.campaign_file import campaign_from_json, campaign_to_json, read_campaign, read_campaigns
 
 DELAY = """\
@@ -79,6 +79,30 @@ def test_a_whole_folder_becomes_a_campaign(tmp_path: Path) -> None:
     assert campaign_from_json(loaded.content, 0) == loaded.campaign
 
 
+def test_pace_by_answers_a_canary_and_the_last_word_of_an_incident_are_read_and_kept(tmp_path: Path) -> None:
+    keys = ('incident = "flood"\ncloses = true\nreplies = { agents = 6, per_hour = 8, expected = 0.03 }\n'
+            'canary = { size = 50, wait = "20m" }\n[email]')
+    loaded = read_campaign(folder_with(tmp_path, SMALL.replace("[email]", keys)))
+    campaign = loaded.campaign
+    assert (campaign.closes, campaign.replies, campaign.canary) == (
+        True, Replies(agents=6, per_hour=8, expected=0.03), Canary(size=50, wait=1_200_000))
+    assert campaign_from_json(loaded.content, 0) == campaign
+
+
+def test_what_the_first_version_wrote_is_still_the_same_text(tmp_path: Path) -> None:
+    loaded = read_campaign(folder_with(tmp_path, SMALL))
+    assert loaded.digest == "6aa82f43cca51bb2138687789eec49f1baebae07550fd80902ae53901f795d2c"
+
+
+@pytest.mark.parametrize(("agents", "per_hour", "expected", "messages"), [
+    (6, 8, 0.03, 1_600), (1, 1, 1.0, 1), (1, 0.5, 1.0, 1), (2, 10, 0.3, 66), (1, 3, 0.1, 30),
+])
+def test_so_many_messages_an_hour_bring_no_more_answers_than_people_can_give(
+    agents: int, per_hour: float, expected: float, messages: int
+) -> None:
+    assert Replies(agents, per_hour, expected).messages_per_hour == messages
+
+
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     campaign = read_campaign(folder_with(tmp_path, SMALL)).campaign
     assert campaign == Campaign(
@@ -126,7 +150,17 @@ FAULTS = [
     (HEAD + 'useful_for = "soon"\n' + MAIL, "4: useful_for: is no duration"),
     (HEAD + 'useful_for = "0s"\n' + MAIL, "4: useful_for: must be from"),
     (HEAD + 'usefull_for = "1d"\n' + MAIL, '4: usefull_for: is no key here (did you mean "useful_for"?)'),
-    (HEAD + "canary = 5\n" + MAIL, "4: canary: is no key here"),
+    (HEAD + "closes = true\n" + MAIL, "4: closes: needs an incident"),
+    (HEAD + "closes = 1\n" + MAIL, "4: closes: must be true or false"),
+    (HEAD + "canary = 5\n" + MAIL, "4: canary: must be a table"),
+    (HEAD + 'canary = { wait = "20m" }\n' + MAIL, "4: canary.size: is required and missing"),
+    (HEAD + 'canary = { size = 0, wait = "20m" }\n' + MAIL, "4: canary.size: must be from 1"),
+    (HEAD + 'canary = { size = 5, wait = "0s" }\n' + MAIL, "4: canary.wait: must be from"),
+    (HEAD + 'canary = { size = 5, wait = "20m", sise = 1 }\n' + MAIL, "4: canary.sise: is no key here"),
+    (HEAD + "replies = { agents = 6, per_hour = 8 }\n" + MAIL, "4: replies.expected: is required and missing"),
+    (HEAD + "replies = { agents = 0, per_hour = 8, expected = 0.1 }\n" + MAIL, "4: replies.agents: must be from 1"),
+    (HEAD + "replies = { agents = 6, per_hour = 0, expected = 0.1 }\n" + MAIL, "4: replies.per_hour: must be from"),
+    (HEAD + "replies = { agents = 6, per_hour = 8, expected = 3 }\n" + MAIL, "4: replies.expected: must be from"),
     (HEAD + MAIL + '[sms]\ntext = "x"\n', "7: sms: is no key here"),
     (HEAD + '[audience]\neveryone = true\nreason = "x"\n' + MAIL, "5: audience.everyone: is for category"),
     (HEAD + "[audience]\neveryone = true\n" + MAIL, "4: audience.reason: is required with everyone"),

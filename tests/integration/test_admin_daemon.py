@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from support.daemons import CONFIG, Daemon, daemon
-from support.offices import rows
+from support.daemons import CONFIG, arrived, daemon, enqueue, since
 from support.smtp_server import SILENCE, SmtpServer, at
 from support.world import CAMPAIGN
 
@@ -35,30 +34,6 @@ def folder(tmp_path: Path, server: SmtpServer) -> Path:
 def write(folder: Path, config: str) -> None:
     """Write the configuration."""
     (folder / "dispatcher.toml").write_text(config)
-
-
-async def enqueue(one: Daemon, count: int, now: str) -> None:
-    """So many active customers, and a message for each."""
-    async with one.client() as client:
-        people = [{"id": f"c{number}", "email": f"c{number}@mail.example", "name": f"N{number}",
-                   "location": "DE/Berlin", "last_active_at": now} for number in range(count)]
-        status, body = await client.call("customers.import", {"rows": rows(*people)})
-        assert (status, body["result"]["faults"]) == (200, [])
-        requests = rows(*({"customer": person["id"]} for person in people))
-        status, body = await client.call("send.requests", {"campaign": "delay", "rows": requests})
-        assert (status, body["result"]["queued"]) == (200, count)
-
-
-async def since(one: Daemon) -> str:
-    """When it started, as it says."""
-    async with one.client() as client:
-        return str((await client.call("status"))[1]["result"]["daemon"]["since"])
-
-
-async def arrived(server: SmtpServer, count: int) -> None:
-    """Return once so many mails have arrived."""
-    while len(server.mails) < count:  # noqa: ASYNC110 -- another process sends them, which sets no event
-        await asyncio.sleep(0.01)
 
 
 @pytest.mark.asyncio

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from support.offices import Desk, rows
+from support.post import accepted, deferred
 from support.timetables import at
 from support.world import CAMPAIGN, DAY, SETTINGS, World, changed, person, world
 
 from dispatcher.intake.campaign_file import read_campaign
+from dispatcher.store import events
 
 APPROVAL = SETTINGS + "[campaigns]\napproval = true\n"
 
@@ -103,6 +105,86 @@ async def test_nothing_leaves_before_somebody_approved_exactly_this_version(tmp_
         await desk("campaign.approve", id="delay", by="Ines")
         await one.run_for(DAY)
         assert len(one.post.handed) == 5
+
+
+@pytest.mark.asyncio
+async def test_an_approval_is_of_exactly_the_content_that_was_looked_at(tmp_path: Path) -> None:
+    async with world(tmp_path, APPROVAL, people=5) as one:
+        desk = Desk(one)
+        seen = (await desk("campaign.show", id="delay"))["digest"]
+        assert (await desk("campaign.list"))["campaigns"][0]["digest"] == seen
+        for digest in ("0" * 15, "nonsense", seen + "0"):
+            assert (await desk.refused("campaign.approve", id="delay", by="Ines", digest=digest)).kind == "usage"
+        [warning] = (await desk("campaign.apply", **folder_of(one, changed(CAMPAIGN, ("Late", "Free")))))["warnings"]
+        refusal = await desk.refused("campaign.approve", id="delay", by="Ines", digest=seen)    # changed in between
+        now = (await desk("campaign.show", id="delay"))["digest"]
+        assert refusal.kind == "conflict"
+        assert now in refusal.message
+        assert warning.endswith(f"dispatcher campaign approve delay --by NAME --digest {now}")
+        assert (await desk("campaign.approve", id="delay", by="Ines", digest=now[:16]))["digest"] == now
+        again = await desk("campaign.approve", id="delay", by="Otto", digest=now)
+        assert again["by"] == "Ines"       # the first approval stands
+
+
+@pytest.mark.asyncio
+async def test_applying_the_same_content_again_keeps_the_approval(tmp_path: Path) -> None:
+    async with world(tmp_path, APPROVAL, people=5) as one:
+        desk = Desk(one)
+        await one.send_to(5)
+        await desk("campaign.approve", id="delay", by="Ines")
+        same = await desk("campaign.apply", **folder_of(one, CAMPAIGN))
+        assert (same["unchanged"], same["warnings"]) == (True, [])
+        await one.run_for(DAY)
+        assert len(one.post.handed) == 5
+
+
+@pytest.mark.asyncio
+async def test_another_version_lets_retries_of_the_one_before_wait_for_approval_too(tmp_path: Path) -> None:
+    async with world(tmp_path, APPROVAL, people=3, now=at("2026-03-02 09:00")) as one:
+        desk = Desk(one)
+        one.post.script = lambda _recipient, attempt: deferred() if attempt == 1 else accepted()
+        await one.send_to(3)
+        await desk("campaign.approve", id="delay", by="Ines")
+        await one.run_for(DAY // 8)
+        tried = len(one.post.handed)
+        assert tried > 0
+        await desk("campaign.apply", **folder_of(one, changed(CAMPAIGN, ("Late", "Very late"))))
+        await one.run_for(2 * DAY)
+        assert len(one.post.handed) == tried
+        await desk("campaign.approve", id="delay", by="Ines")
+        await one.run_for(DAY)
+        assert await one.states() == {"accepted": 3}
+
+
+@pytest.mark.asyncio
+async def test_approval_that_is_turned_on_bites_at_the_next_slot(tmp_path: Path) -> None:
+    busy = changed(SETTINGS, ('offset = "0s"', 'offset = "0s"\nevery = "5m"\nhours = "08:00-20:00"\nstart = 8640'))
+    async with world(tmp_path, busy, people=150) as one:
+        await one.send_to(150)
+        await one.run_until(at("2026-03-02 08:01:58"))
+        await one.reload(busy + "[campaigns]\napproval = true\n")
+        await one.run_until(at("2026-03-02 09:00:00"))
+        assert len(one.post.handed) == 60
+        assert (await Desk(one)("campaign.list"))["campaigns"][0]["state"] == "unapproved"
+        await one.reload(busy)
+        await one.run_until(at("2026-03-02 09:30:00"))
+        assert len(one.post.handed) == 150
+
+
+@pytest.mark.asyncio
+async def test_what_became_of_a_campaign_and_by_whom_stays_on_record(tmp_path: Path) -> None:
+    async with world(tmp_path, APPROVAL, people=5) as one:
+        desk = Desk(one)
+        await desk("campaign.apply", **folder_of(one, changed(CAMPAIGN, ("Late", "Very late"))), by="ann")
+        await desk("campaign.apply", **folder_of(one, changed(CAMPAIGN, ("Late", "Very late"))), by="ann")
+        for name in ("Ines", "Otto"):
+            await desk("campaign.approve", id="delay", by=name)
+        for name in ("otto", "ines"):
+            await desk("campaign.cancel", id="delay", reason="solved", by=name)
+        async with one.database.transaction() as tx:
+            told = [(event.kind, event.cause, event.by) for event in reversed(await events.latest(tx, "delay", 9))]
+        assert told == [("campaign_applied", "version 2", "ann"), ("approved", "version 2", "Ines"),
+                        ("canceled", "solved", "otto")]
 
 
 @pytest.mark.asyncio

@@ -9,8 +9,10 @@ from support.offices import Desk, rows
 from support.timetables import at
 from support.world import CAMPAIGN, DAY, HOUR, SETTINGS, World, changed, world
 
-from dispatcher.core.lane_health import busy, unreachable
+from dispatcher.core.lane_health import reached, unreachable
+from dispatcher.core.reputation import LaneState, Reputation
 from dispatcher.core.times import format_instant
+from dispatcher.store import lanes
 
 SECOND = changed(CAMPAIGN, ('id = "delay"', 'id = "news"'))
 
@@ -118,7 +120,9 @@ async def test_held_waiting_slow_and_closed_lanes_say_so(one: World) -> None:
     health = one.works.health
     health["support/other"] = unreachable(one.works.health_of("support/other"), "connection refused", one.now)
     assert _states(await desk("status")) == ["waiting"]
-    health["support/other"] = busy(one.works.health_of("support/none"), "421")
+    health["support/other"] = reached(health["support/other"])
+    async with one.database.transaction() as tx:
+        await lanes.write(tx, "support/other", Reputation(LaneState.SLOW, 0.5, cause="421"))
     assert _states(await desk("status")) == ["slow"]
     await desk("hold", name="support/other", reason="a look at the words")
     status = await desk("status")

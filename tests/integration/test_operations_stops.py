@@ -9,6 +9,10 @@ from support.offices import Desk, faulty, rows
 from support.timetables import at
 from support.world import CAMPAIGN, DAY, SETTINGS, World, changed, world
 
+from dispatcher.core.reputation import LaneState, Reputation
+from dispatcher.store import events, lanes
+from dispatcher.store.events import Kind
+
 BUSY = changed(SETTINGS, ('offset = "0s"', 'offset = "0s"\nevery = "5m"\nhours = "08:00-20:00"\nstart = 8640'))
 
 
@@ -37,6 +41,89 @@ async def test_a_bare_name_is_found_out_and_held_within_the_batch(one: World, na
     assert (await desk("resume", name=name))["resumed"] is True
     await one.run_for(DAY)
     assert len(one.post.handed) == 150
+
+
+@pytest.mark.asyncio
+async def test_who_held_and_who_resumed_and_why_stays_on_record(one: World) -> None:
+    desk = Desk(one)
+    await desk("hold", name="delay", reason="words", by="ines")
+    await desk("hold", name="service", reason="crisis", by="ines", for_ms=3_600_000)
+    await desk("resume", name="delay", by="otto")
+    await one.run_for(2 * 3_600_000)
+    async with one.database.transaction() as tx:
+        told = [(event.kind, event.subject, event.cause, event.by, event.data) for event in
+                await events.between(tx, 0, 2**60, 9, [Kind.HELD, Kind.RESUMED])]
+    until = at("2026-03-02 09:01:58")
+    assert told == [
+        ("held", "delay", "words", "ines", {"kind": "campaign", "until": None}),
+        ("held", "service", "crisis", "ines", {"kind": "category", "until": until}),
+        ("resumed", "delay", "words", "otto", {"kind": "campaign"}),
+        ("resumed", "service", "its time was over", "", {"kind": "category"}),
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_category_is_what_its_campaigns_are_now(one: World) -> None:
+    desk = Desk(one)
+    await one.apply(changed(CAMPAIGN, ('"service"', '"critical"')))    # what is on its way was released as service
+    assert (await desk("hold", name="service", reason="x"))["stopped"] == 0
+    assert (await desk("hold", name="critical", reason="x"))["stopped"] == 36
+    await one.run_for(DAY)
+    assert len(one.post.handed) == 24
+
+
+@pytest.mark.asyncio
+async def test_the_longest_of_several_holds_is_the_one_that_is_told(one: World) -> None:
+    desk = Desk(one)
+    await desk("hold", name="support/other", reason="short", for_ms=600_000)
+    await desk("hold", name="support", reason="long", for_ms=7_200_000)
+    [lane] = (await desk("status"))["lanes"]
+    assert (lane["state"], lane["why"], lane["next_slot_at"]) == ("held", "long", "2026-03-02T10:01:58Z")
+    await desk("resume", name="support")
+    [lane] = (await desk("status"))["lanes"]
+    assert (lane["why"], lane["next_slot_at"]) == ("short", "2026-03-02T08:11:58Z")
+
+
+@pytest.mark.asyncio
+async def test_the_end_of_a_hold_is_not_promised_where_something_else_keeps_the_campaign_back(one: World) -> None:
+    await one.reload(BUSY + "[campaigns]\napproval = true\n")
+    await one.hold("campaign", "delay", until=one.now + 600_000)
+    assert (await one.plan()).batches == []
+
+
+@pytest.mark.asyncio
+async def test_a_restart_keeps_a_hold_and_ends_it_in_time(one: World) -> None:
+    desk = Desk(one)
+    await desk("hold", reason="a look", for_ms=3_600_000)
+    await one.crash()
+    one.clock.set(one.now + 1_800_000)
+    await one.restart()
+    await one.run_until(at("2026-03-02 09:01:57"))
+    assert len(one.post.handed) == 24
+    await one.drain()
+    one.clock.set(at("2026-03-02 10:02:00"))      # it runs out while nobody runs
+    await one.restart()
+    await one.run_until(at("2026-03-02 10:04:59"))
+    assert 0 < len(one.post.handed) - 24 <= 60
+    assert (await Desk(one)("status"))["holds"] == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["support/other", ""])
+async def test_a_hold_that_the_evidence_brought_is_listed_and_ended_like_any_other(one: World, name: str) -> None:
+    desk = Desk(one)
+    async with one.database.transaction() as tx:
+        await lanes.write(tx, "support/other", Reputation(LaneState.HELD, 0.5, cause="bounces", since=one.now))
+    await desk("hold", name="support/other", reason="and I say so too", by="ines")
+    assert [(hold["name"], hold["by"]) for hold in (await desk("status"))["holds"]] == [
+        ("support/other", "ines"), ("support/other", "dispatcher")]
+    assert len((await desk("resume", name=name, by="otto"))["holds"]) == 2
+    assert (await desk("status"))["holds"] == []
+    before = len(one.post.handed)
+    await one.run_for(20 * 60_000)
+    assert len(one.post.handed) > before
+    async with one.database.transaction() as tx:
+        assert [event.by for event in await events.between(tx, 0, 2**60, 9, [Kind.LANE_RECOVERING])] == ["otto"]
 
 
 @pytest.mark.asyncio
@@ -76,7 +163,7 @@ async def test_resume_without_a_name_ends_every_hold_and_lists_them(one: World) 
     assert [hold["kind"] for hold in ended["holds"]] == ["campaign"]
     assert [hold["kind"] for hold in ended["still_held"]] == ["everything", "lane"]
     assert [hold["kind"] for hold in (await desk("resume"))["holds"]] == ["everything", "lane"]
-    assert await desk("resume") == {"resumed": False, "holds": [], "still_held": []}
+    assert await desk("resume") == {"resumed": False, "holds": [], "still_held": [], "ahead": [], "clock": None}
 
 
 @pytest.mark.asyncio

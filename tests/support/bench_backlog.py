@@ -25,7 +25,7 @@ from dispatcher.engine.daemon import Engine
 from dispatcher.engine.journal import Journal
 from dispatcher.engine.works import Works
 from dispatcher.policy import policy_of
-from dispatcher.store.database import Database
+from dispatcher.store.sqlite import SqliteStore
 
 RAMP = ('start = 86_400_000\nceiling = 90_000_000\nevery = "200ms"\nhours = "00:00-24:00"\nlargest_batch = 200\n'
         'offset = "0s"')
@@ -60,7 +60,7 @@ async def run(folder):
     with smtp_process() as port:
         (folder / "dispatcher.toml").write_text(settings.replace('127.0.0.1:25"', f'127.0.0.1:{port}"'))
         clock = SystemClock()
-        database = await Database.open(folder / "store.db", "run")
+        database = await SqliteStore.open(folder / "store.db", "run")
         policy = policy_of(load_settings(folder / "dispatcher.toml"))
         works = Works(database, clock, policy, Journal(database, clock))
         times, enough = [], asyncio.Event()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from support.commands import CHECKOUT
+from support.fresh import new_store
 
 PATIENCE = 30.0     # seconds for a daemon to be ready
 COMMAND = (sys.executable, "-m", "dispatcher.cli.main")
@@ -103,6 +104,7 @@ class House:
     @contextmanager
     def daemon(self) -> Iterator[subprocess.Popen[bytes]]:
         """The daemon, ready; told to stop when the block ends, and killed if it does not."""
+        new_store(self.folder / "dispatcher.db")
         with (self.folder / "daemon.log").open("ab") as log, subprocess.Popen(  # noqa: S603 -- our own command
             [*COMMAND, "run"], cwd=self.folder, env=environment(), stdout=log, stderr=log,
         ) as process:
@@ -134,6 +136,18 @@ def house(folder: Path, port: int = 9) -> House:
     made.write("dispatcher.toml", CONFIG.format(port=port))
     (folder / "campaigns").mkdir()
     return made
+
+
+@contextmanager
+def heard(number: signal.Signals) -> Iterator[None]:
+    """A program started in here hears this signal, also where the tests run under nohup and it would not."""
+    before = signal.getsignal(number)
+    if before is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -14,6 +14,8 @@ from typing import Any
 from aiohttp import ClientSession, UnixConnector
 from support.admin import Client
 from support.commands import CHECKOUT
+from support.offices import rows
+from support.smtp_server import SmtpServer
 
 START = ("import sys; from pathlib import Path; from dispatcher.app import run_daemon; "
          "sys.exit(run_daemon(Path(sys.argv[1])))")
@@ -106,3 +108,27 @@ async def daemon(folder: Path, config: str = "dispatcher.toml", environ: Mapping
             if process.returncode is None:
                 process.kill()
             await one.ended()
+
+
+async def enqueue(one: Daemon, count: int, now: str) -> None:
+    """So many active customers, and a message for each."""
+    async with one.client() as client:
+        people = [{"id": f"c{number}", "email": f"c{number}@mail.example", "name": f"N{number}",
+                   "location": "DE/Berlin", "last_active_at": now} for number in range(count)]
+        status, body = await client.call("customers.import", {"rows": rows(*people)})
+        assert (status, body["result"]["faults"]) == (200, [])
+        requests = rows(*({"customer": person["id"]} for person in people))
+        status, body = await client.call("send.requests", {"campaign": "delay", "rows": requests})
+        assert (status, body["result"]["queued"]) == (200, count)
+
+
+async def since(one: Daemon) -> str:
+    """When it started, as it says."""
+    async with one.client() as client:
+        return str((await client.call("status"))[1]["result"]["daemon"]["since"])
+
+
+async def arrived(server: SmtpServer, count: int) -> None:
+    """Return once so many mails have arrived."""
+    while len(server.mails) < count:  # noqa: ASYNC110 -- another process sends them, which sets no event
+        await asyncio.sleep(0.01)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.fresh import new_store
+
 from config.load import load_settings
 from dispatcher.clock import SystemClock
 from dispatcher.core.model import Customer
@@ -17,7 +19,7 @@ from dispatcher.intake.campaign_file import read_campaign
 from dispatcher.policy import policy_of
 from dispatcher.store import campaigns, customers, tallies
 from dispatcher.store.campaigns import Heading
-from dispatcher.store.database import Database
+from dispatcher.store.sqlite import SqliteStore
 
 HTML = """<html><body><p>Dear {{ customer.name }},</p><p>your delivery in {{ segment }} may be late. We are sorry,
 and we will write again as soon as we know more. You need not do anything.</p></body></html>"""
@@ -59,7 +61,7 @@ def write_project(folder, port, ramps):
 async def build(folder, audiences):
     """The engine's works, with so many active customers for each campaign, and each campaign's messages queued."""
     policy, clock = policy_of(load_settings(folder / "dispatcher.toml")), SystemClock()
-    database = await Database.open(folder / "store.db", "run")
+    database = await SqliteStore.open(new_store(folder / "store.db"), "run")
     works = Works(database, clock, policy, Journal(database, clock))
     for name, count in audiences.items():
         loaded = read_campaign(folder / "campaigns" / name)

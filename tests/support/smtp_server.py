@@ -91,7 +91,7 @@ class SmtpServer:
 
     def __init__(
         self, script: Script | None = None, *, tls: ssl.SSLContext | None = None, implicit: bool = False,
-        offers: tuple[str, ...] | None = None,
+        offers: tuple[str, ...] | None = None, place: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
         self.script: Script = script or (lambda _: None)
         self.tls, self.implicit, self.offers = tls, implicit, HELLO if offers is None else offers
@@ -100,11 +100,11 @@ class SmtpServer:
         self.most_open = 0
         self._open = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
+        self.host, self.port = place      # port 0: any
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", 0, ssl=self.tls if self.implicit else None, limit=1 << 20)
+            self._serve, self.host, self.port, ssl=self.tls if self.implicit else None, limit=1 << 20)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

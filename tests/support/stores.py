@@ -7,13 +7,17 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from support.fresh import new_store
+from support.postgresql import emptied, need_postgresql, ours
 
 from dispatcher.core.calendar import Slot
 from dispatcher.core.model import Customer, Message
 from dispatcher.store import campaigns, customers, ledger, queue, tallies
 from dispatcher.store.campaigns import Heading
 from dispatcher.store.database import Database
+from dispatcher.store.postgresql import PostgresqlStore
 from dispatcher.store.queue import NewMessage
+from dispatcher.store.sqlite import SqliteStore
 from dispatcher.store.tables import messages
 from dispatcher.store.tallies import Deltas
 
@@ -25,14 +29,30 @@ LANE = "support/other"
 @asynccontextmanager
 async def sqlite(folder: Path) -> AsyncIterator[Database]:
     """SQLite in a file."""
-    database = await Database.open(folder / "store.db", "run")
+    database = await SqliteStore.open(new_store(folder / "store.db"), "run")
     try:
         yield database
     finally:
         await database.close()
 
 
-STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Database]]] = {"sqlite": sqlite}
+@asynccontextmanager
+async def postgresql(folder: Path) -> AsyncIterator[Database]:
+    """PostgreSQL, where there is a server; for each folder, the first time, with nothing in it."""
+    need_postgresql()
+    known = folder / "postgresql"
+    address = await emptied() if not known.exists() else ours()
+    known.touch()
+    database = await PostgresqlStore.open(address, "run")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Database]]] = {
+    "sqlite": sqlite, "postgresql": postgresql,
+}
 
 
 def new(customer: str, campaign: str = "delay", key: str = "", **fields: Any) -> NewMessage:

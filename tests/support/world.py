@@ -1,11 +1,10 @@
-"""A whole daemon without its command line: real store, real engine, a clock that is moved by hand.
+"""A whole daemon without its command line: the drill's stage, and all that a test does to what stands on it.
 
-The outside is a Post (scripted, in virtual time) unless a test brings real channels. Virtual time moves from one
-sleeper to the next: at each instant everything that can run does run, until all that is left waits for the clock.
+The outside is a Post (scripted, in virtual time) unless a test brings real channels; then the store too is the real one
+with its thread, and else one in place, where every statement gives others a turn (store/in_place.py): the same file and
+the same SQL, in half the time.
 """
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,23 +12,22 @@ from typing import Any
 
 from sqlalchemy import select
 from structlog.testing import capture_logs
-from support.post import Post
+from support.fresh import new_store
+from support.postgresql import cut_off, emptied, opened_soon
 from support.timetables import at
 from support.truth import assert_true
 
 from config.load import load_settings
-from dispatcher.clock import VirtualClock
-from dispatcher.core.plan import Plan, plan
+from dispatcher.core.plan import Plan
 from dispatcher.core.times import format_instant
-from dispatcher.engine import expand, outlook
-from dispatcher.engine.daemon import Engine
-from dispatcher.engine.journal import Journal
+from dispatcher.drill.provider import Post
+from dispatcher.drill.stage import Stage
+from dispatcher.engine import evidence, expand, outlook
 from dispatcher.engine.keeper import close_campaign
 from dispatcher.engine.standing import read_standing
+from dispatcher.engine.taking import take
 from dispatcher.engine.underway import Item, held_by, to_address
-from dispatcher.engine.ways import Ways
-from dispatcher.engine.works import Works
-from dispatcher.intake.accept import Receipt, accept
+from dispatcher.intake.accept import Receipt
 from dispatcher.intake.campaign_file import read_campaign
 from dispatcher.intake.customers import parse_customer
 from dispatcher.intake.facts import update_customers
@@ -39,9 +37,15 @@ from dispatcher.store import campaigns, controls
 from dispatcher.store.campaigns import Heading
 from dispatcher.store.controls import ALL_CATEGORIES, Hold, Suppression
 from dispatcher.store.database import Database
+from dispatcher.store.in_place import SharedEngine, in_place
+from dispatcher.store.postgresql import Address
+from dispatcher.store.sqlite import Keeping, SqliteStore
 from dispatcher.store.tables import messages
 from dispatcher.store.tallies import totals
 
+_FREE: list[SharedEngine] = []      # what was put into SQL by one world is not put into it again by the next
+KEPT_IN = "sqlite"
+"""What kind of store worlds have now: a test that uses the fixture `both_stores` runs with each."""
 MONDAY = at("2026-03-02 07:00")
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
@@ -63,27 +67,20 @@ segments = ["DE/Berlin", "*"]
 subject = "Late, {{ customer.name }}"
 text = "Dear {{ customer.name }}, {{ segment }}."
 """
-MOST_TURNS = 100_000
 
 
-class World:
-    """A daemon, its store and what is outside it."""
+class World(Stage):
+    """A stage with a Post outside it, and with all that a test does to a daemon."""
 
     def __init__(self, folder: Path, settings: str, now: int) -> None:
-        self.folder = folder
-        self.clock = VirtualClock(now)
+        super().__init__(folder, now)
+        new_store(self.path)
+        self._shared: SharedEngine | None = None
+        self.address: Address | None = None     # of a store in PostgreSQL
         self.post = Post(self.clock)
-        self.path = folder / "store.db"
-        self.running = False
-        self.real = False         # channels are real, so that hand-overs take real time
-        self.crashes = 0
+        self.build = self.post.channel
         self.logs: Sequence[Mapping[str, Any]] = ()
-        self.troubles: list[Mapping[str, Any]] = []     # of tasks that nobody waited for
         self.write(settings)
-
-    @property
-    def now(self) -> int:
-        return self.clock.now()
 
     def write(self, settings: str) -> None:
         """Write the configuration, and read it."""
@@ -91,95 +88,40 @@ class World:
         file.write_text(settings)
         self.policy = policy_of(load_settings(file, {}))
 
-    async def open(self) -> None:
-        """Open the store; nothing runs yet."""
-        self.database = await Database.open(self.path, "run")
-        self.works = Works(self.database, self.clock, self.policy, Journal(self.database, self.clock))
-        if not self.real:
-            self.works.ways = Ways(self.post.channel)
-
-    async def start(self) -> None:
-        """Start the engine."""
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: self.troubles.append(context))
-        self.engine = Engine(self.works)
-        self.running = True
-        await self.engine.start()
-        await self.settle()
-
-    async def drain(self, within: float = 0.05) -> None:
-        """End as at SIGTERM."""
-        await self.engine.drain(within)
-        await self._ended()
-
-    async def crash(self) -> None:
-        """End as by kill -9: what is on disk now is all that remains."""
-        self.crashes += 1
-        disk = self.folder / f"store{self.crashes}.db"
-        for suffix in ("", "-wal"):
-            shutil.copyfile(f"{self.path}{suffix}", f"{disk}{suffix}")
-        tasks = [*self.engine._tasks, *self.works.in_flight]    # what they do from now on does not reach that disk
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.settle()
-        await self._ended()
-        self.path = disk
-
-    async def restart(self) -> None:
-        """Open and start anew."""
-        await self.open()
-        await self.start()
-
-    async def _ended(self) -> None:
-        self.running = False
-        if not self.engine.failed.done():
-            self.engine.failed.cancel()
-        await self.database.close()
-
     async def reload(self, settings: str) -> None:
         """Go by another configuration."""
         self.write(settings)
+        self.policy = policy_of(self.policy.settings, self.works.policy.providers)
         self.engine.use(self.policy)
         await self.settle()
 
-    # Time
+    async def open_store(self) -> Database:
+        """The store, opened."""
+        if KEPT_IN == "postgresql":
+            if self.address is None:
+                self.address = await emptied()
+            return await opened_soon(self.address)
+        if self.real:
+            return await super().open_store()
+        if self._shared is None:
+            self._shared = _FREE.pop() if _FREE else SharedEngine()
+        return await SqliteStore.open(self.path, "run", Keeping(in_place(lambda: 1), "OFF", self._shared))
 
-    async def settle(self) -> None:
-        """Let everything run that can; what is left waits for the clock, or for something that never comes."""
-        loop = asyncio.get_running_loop()
-        line = self.database._line
-        while True:
-            await asyncio.sleep(0)
-            if line.locked():
-                async with line:    # first come, first served: whoever used the store is through
-                    pass
-            elif self.real and self.works.in_flight and not loop._ready:    # type: ignore[attr-defined] # as below
-                await asyncio.wait(set(self.works.in_flight), return_when=asyncio.FIRST_COMPLETED)
-            elif not loop._ready:   # type: ignore[attr-defined] # nothing else says that no task can run
-                return
+    async def crash(self) -> None:
+        """End as by kill -9."""
+        if KEPT_IN == "sqlite":
+            await super().crash()
+            return
+        self.crashes += 1
+        cut_off(self.database)
+        await self.abandon()
+        await self._ended()
 
-    async def run_until(self, instant: int) -> None:
-        """Let time pass, from one sleeper's instant to the next, as if it were real."""
-        for _ in range(MOST_TURNS):
-            await self.settle()
-            following = self.clock.next_wake()
-            if following is None or following > instant:
-                self.clock.set(max(instant, self.now))
-                await self.settle()
-                self.check()
-                return
-            self.clock.set(max(following, self.now))
-        raise AssertionError("time stands still: somebody looks again and again without sleeping")
-
-    async def run_for(self, milliseconds: int) -> None:
-        """Let so much time pass."""
-        await self.run_until(self.now + milliseconds)
-
-    def check(self) -> None:
-        """No loop of the engine has ended, no task has failed unheard."""
-        if self.engine.failed.done() and not self.engine.failed.cancelled():
-            self.engine.failed.result()
-        assert not self.troubles, self.troubles
+    async def _ended(self) -> None:
+        await super()._ended()
+        if self._shared is not None:
+            _FREE.append(self._shared)
+            self._shared = None
 
     # What people and producers do
 
@@ -192,7 +134,7 @@ class World:
         loaded = read_campaign(folder)
         one = loaded.campaign
         async with self.database.transaction() as tx:
-            heading = Heading(one.id, one.category, one.incident, one.sequence)
+            heading = Heading(one.id, one.category, one.incident, one.sequence, one.closes)
             version, _ = await campaigns.apply(tx, heading, loaded.content, loaded.digest, self.now)
         self.works.changed()
         return version
@@ -211,9 +153,7 @@ class World:
     async def send(self, *requests: Mapping[str, Any]) -> list[Receipt]:
         """Take send requests, as one chunk."""
         parsed = [parse_request({"campaign": "delay"} | dict(one), self.now) for one in requests]
-        async with self.database.transaction() as tx:
-            known = await self.works.book.known(tx, {one.campaign for one in parsed})
-            receipts = await accept(tx, parsed, known, self.works.policy, self.now)
+        receipts = await take(self.works, parsed, self.now)
         self.works.changed()
         return receipts
 
@@ -238,6 +178,8 @@ class World:
     async def resume(self, kind: str, name: str = "") -> None:
         async with self.database.transaction() as tx:
             await controls.resume(tx, kind, name)
+            if kind == "lane":
+                self.works.reputation[name] = await evidence.resume(tx, name, self.now, "ops")
         self.engine.wake()
 
     async def suppress(self, *addresses: str, category: str = ALL_CATEGORIES, reason: str = "manual") -> int:
@@ -265,7 +207,7 @@ class World:
         """What `dispatcher plan` would say."""
         async with self.database.transaction() as tx:
             standing = await read_standing(tx, self.works.policy, self.works.book, self.now)
-            return plan(await outlook.views(tx, self.works, standing, self.now), self.now, until)
+            return (await outlook.look(tx, self.works, standing, self.now)).plan(until)
 
     async def rows(self, **wanted: object) -> list[Any]:
         """Messages in order of acceptance."""

@@ -1,0 +1,138 @@
+"""The daemon as a process with its store in PostgreSQL: sends, is kept alone, and gets over all that breaks."""
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from support.commands import DISPATCHER
+from support.daemons import CONFIG, Daemon, arrived, daemon, enqueue, since
+from support.postgresql import connect, emptied, ours, tell
+from support.smtp_server import SmtpServer
+from support.world import CAMPAIGN
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[SmtpServer]:
+    async with SmtpServer() as it:
+        yield it
+
+
+@pytest_asyncio.fixture
+async def folder(tmp_path: Path, server: SmtpServer) -> Path:
+    """`dispatcher.toml`, and `elsewhere.toml` for a process that knows the store and not the daemon."""
+    write(tmp_path, CONFIG.format(port=server.port).replace("sqlite:///store.db", str(await emptied())))
+    return tmp_path
+
+
+def write(folder: Path, config: str) -> None:
+    """The files of a daemon, with one campaign."""
+    folder.chmod(0o700)
+    (folder / "dispatcher.toml").write_text(config)
+    (folder / "elsewhere.toml").write_text(config.replace("unix:admin.sock", "unix:elsewhere.sock"))
+    (folder / "campaigns" / "delay").mkdir(parents=True)
+    (folder / "campaigns" / "delay" / "campaign.toml").write_text(CAMPAIGN)
+
+
+async def command(folder: Path, *words: str, config: str = "elsewhere.toml") -> tuple[int, str, str]:
+    """A verb of the command line: its exit code, and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        DISPATCHER, *words, "--config", str(folder / config), stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE)
+    out, wrong = await process.communicate()
+    return process.returncode or 0, out.decode(), wrong.decode()
+
+
+async def status(folder: Path) -> Any:
+    """What `status` says where no daemon listens."""
+    code, out, wrong = await command(folder, "status", "--json")
+    assert code == 0, wrong
+    return json.loads(out)["messages"]
+
+
+async def end_sessions() -> None:
+    """As when the server is restarted."""
+    await tell("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() "
+               "AND pid <> pg_backend_pid() AND application_name = 'dispatcher'", address=ours())
+
+
+async def started(one: Daemon, count: int, server: SmtpServer) -> None:
+    """Ready, and in the middle of its work."""
+    await one.until_told("READY=1")
+    await enqueue(one, count, await since(one))
+    await arrived(server, 5)
+
+
+@pytest.mark.asyncio
+async def test_it_sends_gets_over_the_end_of_its_sessions_and_a_kill_and_forgets_nothing(
+        folder: Path, server: SmtpServer) -> None:
+    async with daemon(folder) as one:
+        await started(one, 50, server)
+        for count in (12, 18):
+            await end_sessions()
+            await arrived(server, count)
+        one.process.kill()
+        assert await one.ended() == -signal.SIGKILL
+    assert sum((await status(folder)).values()) == 50
+    async with daemon(folder) as one:
+        await one.until_told("READY=1")
+        await arrived(server, 50)
+        one.process.send_signal(signal.SIGTERM)
+        assert await one.ended() == 0
+    looking = await connect(ours())
+    rows = await looking.fetch(
+        "SELECT email, messages.state, doubts FROM messages JOIN customers ON customers.id = customer")
+    await looking.close()
+    copies = Counter(mail.recipient for mail in server.mails)
+    for row in rows:
+        assert copies[row["email"]] <= (row["state"] == "accepted") + row["doubts"]
+        assert copies[row["email"]] or row["doubts"] or row["state"] == "queued"
+    assert len(rows) == 50
+
+
+@pytest.mark.asyncio
+async def test_a_second_daemon_and_a_command_are_told_who_has_the_store(folder: Path) -> None:
+    async with daemon(folder) as first:
+        await first.until_told("READY=1")
+        holder = f"process {first.process.pid} (dispatcher run) on "
+        async with daemon(folder, "elsewhere.toml") as second:
+            assert await second.ended() == 1
+            assert holder in second.logged[-1]["why"]
+        code, _, wrong = await command(folder, "hold", "--reason", "to see")
+        assert code == 1
+        assert holder in wrong
+        assert "does not answer on" in wrong
+        first.process.send_signal(signal.SIGTERM)
+        assert await first.ended() == 0
+    assert not any((await status(folder)).values())
+
+
+@pytest.mark.asyncio
+async def test_a_daemon_that_was_stopped_while_another_process_had_the_store_ends_and_says_why(
+        folder: Path, server: SmtpServer) -> None:
+    async with daemon(folder) as one:
+        await started(one, 60, server)
+        one.process.send_signal(signal.SIGSTOP)
+        await end_sessions()
+        assert (await status(folder))["queued"] > 20
+        one.process.send_signal(signal.SIGCONT)
+        assert await one.ended() == 1
+        told = [line for line in one.logged if "has opened the store meanwhile" in str(line)]
+        assert told
+        assert "(dispatcher status) on" in str(told[0])
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_comes_up_later_is_waited_for(folder: Path) -> None:
+    nowhere = CONFIG.replace("sqlite:///store.db", "postgresql://nobody@127.0.0.1:1/none").format(port=25)
+    (folder / "nowhere.toml").write_text(nowhere)
+    async with daemon(folder, "nowhere.toml") as one:
+        told = await one.until_logged("store_unreachable")
+        assert "127.0.0.1:1/none" in told["why"]
+        one.process.send_signal(signal.SIGTERM)
+        assert await one.ended() == 1
