@@ -3,6 +3,7 @@
 #   make demo         the main job on this machine, about a minute after the first installation
 #   make test         everything a change must pass: ruff, mypy, import rules, benches, tests, coverage of the core
 #   make bench        only the ratios of speed and memory
+#   make long         what takes minutes: 30 days of a ramp to 100,000 customers, rehearsed
 #   make constraints  pin the newest versions that pyproject.toml allows (needs the network; look at the difference)
 #   make clean        remove the environment and every cache
 #
@@ -27,7 +28,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 COMPILE := pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-header --strip-extras --build-deps-for=editable --build-deps-for=wheel
 
-.PHONY: help demo test lint bench constraints clean
+.PHONY: help demo test lint bench long constraints clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,10 +36,14 @@ help:
 demo: $(VENV)/.installed
 	@$(BIN)/dispatcher demo
 
-# The benches run by themselves: coverage slows what they measure. They come first, so that the summary of the
-# whole suite stands at the end.
+# One worker more than there are processors: many tests wait, for daemons and their slots.
+WORKERS := $(shell echo $$(( $$(nproc) + 1 )))
+
+# The benches run by themselves: others beside them slow what they measure. The core's own tests have to reach every
+# branch of it; to watch the others' branches too would only slow them.
 test: lint bench
-	$(BIN)/python -m pytest -m "not bench" --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term-missing:skip-covered tests/core
+	$(BIN)/python -m pytest -m "not bench" -n $(WORKERS) --dist worksteal --ignore tests/core tests
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
@@ -46,7 +51,10 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.installed-for-tests
-	$(BIN)/python -m pytest -m bench tests/bench
+	$(BIN)/python -m pytest -m "bench and not long" tests/bench
+
+long: $(VENV)/.installed-for-tests
+	$(BIN)/python -m pytest -s -m long tests
 
 constraints:
 	python=$${PYTHON_OLDEST:-python3.11}; "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
