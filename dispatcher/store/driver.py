@@ -1,8 +1,11 @@
 """aiosqlite with fewer errands: making and closing a cursor touches no file, so it is done on the spot.
 
 aiosqlite sends every call to the connection's thread, and each such errand costs two turns of the interpreter's lock:
-for a statement that is a cursor, its execution and its end. Only what reads or writes goes there now. The connection
-may be used from both threads because nobody uses it from two at once: transactions stand in line (database.py).
+for a statement that is a cursor, its execution and its end. Only what reads or writes goes there now.
+
+The connection may be used from both threads because nobody uses it from two at once: transactions stand in line
+(database.py), and an errand is done on the spot only while the thread has nothing to do. A task that is cancelled
+leaves its statement to the thread; to close the cursor under it would end the process (SIGSEGV, CPython 3.11).
 """
 
 import asyncio
@@ -20,15 +23,25 @@ _AT_ONCE: Final = frozenset({"cursor", "close"})
 
 
 class Connection(aiosqlite.Connection):
-    """A connection whose cursors come and go without its thread."""
+    """A connection whose cursors come and go without its thread, where that is idle."""
+
+    _asked = 0      # calls that its thread was given; counted by the loop alone
+    _done = 0       # and those that it has ended, whoever still waits for them; counted by the thread alone
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- as aiosqlite has it
         """Run a driver's function: in the thread, unless it is only about a cursor."""
         of_connection = isinstance(getattr(fn, "__self__", None), sqlite3.Connection)
         name = getattr(fn, "__name__", "")
-        if name in _AT_ONCE and of_connection == (name == "cursor"):
+        if name in _AT_ONCE and of_connection == (name == "cursor") and self._asked == self._done:
             return fn(*args, **kwargs)
-        return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call] # aiosqlite has no types there
+        self._asked += 1
+        return await super()._execute(self._counted, fn, *args, **kwargs)  # type: ignore[no-untyped-call] # aiosqlite has no types there
+
+    def _counted(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- as aiosqlite has it
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            self._done += 1
 
     def stop(self) -> asyncio.Future[Any] | None:
         """End the thread after what it does now, and wait for that: left alone it would speak to a closed loop."""

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from support.stores import campaign, sqlite
 
 from dispatcher.store import migrate
 from dispatcher.store.database import Database, StoreError
+from dispatcher.store.driver import connect
 from dispatcher.store.lock import StoreLockedError
 from dispatcher.store.sqlite import SqliteStore
 from dispatcher.store.tables import metadata
@@ -262,6 +264,7 @@ async def test_a_query_of_the_queue_goes_by_its_index_and_sorts_nothing(tmp_path
 
 # Cancellation
 
+LAST = 3      # rows; the first is read by the execution, so that the last is read by the fetching
 SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT count(*) FROM n"
 
 
@@ -289,3 +292,35 @@ async def test_a_task_that_is_cancelled_while_its_statement_runs_leaves_a_usable
             async with store.transaction() as tx:
                 assert (await tx.exec_driver_sql("SELECT count(*) FROM campaigns")).scalar() == 0
         assert connections == []
+
+
+@pytest.mark.asyncio
+async def test_a_cursor_whose_statement_still_runs_is_not_closed_under_it() -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold(number: int) -> int:
+        if number == LAST:
+            held.set()
+            assert go_on.wait(60)
+        return number
+
+    connection = await connect(Path(":memory:"))
+    await connection.create_function("hold", 1, hold)
+    cursor = await connection.cursor()
+    await cursor.execute(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {LAST}) "  # noqa: S608 -- our own number
+                         "SELECT hold(i) FROM n")
+    reading = asyncio.create_task(cursor.fetchall())
+    try:
+        assert await asyncio.to_thread(held.wait, 60)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        closing = asyncio.create_task(cursor.close())
+        await asyncio.sleep(0)
+        assert not closing.done()      # done on the spot it waits for the statement, and may end the process
+    finally:
+        go_on.set()
+    await closing
+    another = await connection.cursor()
+    await another.close()
+    await connection.close()

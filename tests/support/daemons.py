@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from support.smtp_server import SmtpServer
 
 START = ("import sys; from pathlib import Path; from dispatcher.app import run_daemon; "
          "sys.exit(run_daemon(Path(sys.argv[1])))")
+ALSO = {"PYTHONPATH": str(CHECKOUT), "PYTHONFAULTHANDLER": "1"}
 CONFIG = """\
 [service]
 stop_within = "5s"
@@ -73,6 +75,8 @@ class Daemon:
         """The exit code, and every line that was logged before."""
         code = await self.process.wait()
         await self._reading
+        if code < 0 and code != -signal.SIGKILL:      # a fault of the interpreter: what it said of it, for the report
+            sys.stderr.write("\n".join(str(line["event"]) for line in self.logged))
         return code
 
     @asynccontextmanager
@@ -99,7 +103,7 @@ async def daemon(folder: Path, config: str = "dispatcher.toml", environ: Mapping
         heard.bind(f"{place}/notify")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", START, str(folder / config), cwd=folder, stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {"NOTIFY_SOCKET": f"{place}/notify", "PYTHONPATH": str(CHECKOUT)} | (environ or {}),
+            env=os.environ | ALSO | {"NOTIFY_SOCKET": f"{place}/notify"} | (environ or {}),
         )
         one = Daemon(process, folder, heard)
         try:
