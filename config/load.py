@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from config.faults import ConfigFaults, Fault, Placed, any_of, faults_of, key_text, nearest, place_of
 from config.fields import Origin
 from config.lines import Key, find_places
-from config.model import Settings
+from config.model import Settings, Store
 from config.ramp_table import faults_between
 from config.replies import same_addresses
 from config.secrets import exposure
@@ -39,6 +39,12 @@ class Loaded:
     settings: Settings
     warnings: tuple[Fault, ...]
     digest: str                 # SHA-256 of the file's text
+
+
+class _StoreAlone(BaseModel):
+    """dispatcher.toml, as far as it is about the store."""
+
+    store: Store = Store()
 
 
 def find_config(argument: str | None, environ: Mapping[str, str]) -> Path:
@@ -78,6 +84,13 @@ def load(path: Path, environ: Mapping[str, str] | None = None, *, read_secrets: 
         *(Fault(document.file, 0, "", problem) for problem in _unknown_variables(document, environ)),
     ]
     return Loaded(settings, tuple(warnings), document.digest)
+
+
+def load_store(path: Path, environ: Mapping[str, str] | None = None) -> Store:
+    """The [store] of a file without faults, its secret read and none of the others: they may be somebody else's."""
+    document = read_toml(path)
+    origin = Origin(document.folder, os.environ if environ is None else environ)
+    return _judge(document, _StoreAlone, origin, None).store
 
 
 def load_table(path: Path, model: type[Model], rule: Rule | None = None) -> Model:

@@ -1,4 +1,4 @@
-"""`db`: the store checked, and copied, while it is used."""
+"""`db`: the store checked, and backed up, while it is used; and moved to another place while nobody uses it."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,13 +10,24 @@ from dispatcher.cli.output import FAILED, WRONG, Block, CliError, complain, prin
 from dispatcher.cli.verb import Desk, group, verb
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet.")]
+ToOption = Annotated[str, typer.Option("--to", metavar="URL", help="As [store] url has it; a place that is empty.")]
+PasswordFileOption = Annotated[
+    str | None, typer.Option("--password-file", metavar="FILE", help="Holds the password of the URL's user."),
+]
+PasswordEnvOption = Annotated[
+    str | None, typer.Option("--password-env", metavar="NAME", help="The variable that holds it, instead."),
+]
+CaFileOption = Annotated[
+    str | None, typer.Option("--ca-file", metavar="FILE", help="With ?sslmode=verify-full: as [store] ca_file."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these verbs to an app."""
-    database = group(app, "db", "Check the store, copy it while it is used.")
+    database = group(app, "db", "Check the store, back it up while it is used, move it.")
     verb(database, "check")(check)
     verb(database, "backup")(backup)
+    verb(database, "copy")(copy)
 
 
 def check(desk: Desk) -> int:
@@ -55,6 +66,26 @@ def backup(desk: Desk, file: FileArgument) -> None:
     except BackupError as error:
         raise CliError(str(error)) from None
     desk.show({"file": str(file.absolute()), "bytes": copied.size, "schema": copied.schema}, backup_view)
+
+
+def copy(
+    desk: Desk, *, to: ToOption, password_file: PasswordFileOption = None, password_env: PasswordEnvOption = None,
+    ca_file: CaFileOption = None,
+) -> int:
+    """Copy the store that the configuration names, all of it, to another place: to PostgreSQL, or away from it.
+
+    Stop the daemon before. Cut short, the same command goes on where it was; the old store stays as it is. At the end
+    every table is read back and compared. Exit code 1 where anything is not the same: no daemon opens that copy.
+    """
+    from dispatcher.cli.moving import copied_view, from_and_to, move  # noqa: PLC0415 -- --help needs none of it
+
+    password = [{kind: name} for kind, name in (("file", password_file), ("env", password_env)) if name is not None]
+    source, target = from_and_to(desk.place, to, password, ca_file)
+    result = move(source, target, desk.role)
+    desk.show(result, copied_view)
+    if not result["finished"]:
+        complain("the copy is not what the store holds, and no daemon will open it; the same command begins it anew")
+    return 0 if result["finished"] else FAILED
 
 
 def check_view(result: Mapping[str, Any]) -> Iterator[Block]:

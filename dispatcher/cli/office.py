@@ -48,7 +48,7 @@ class OpenOffice:
             runner.run(self._stack.aclose())
 
 
-def _refuse_root(path: Path, role: str) -> None:
+def refuse_root(path: Path, role: str) -> None:
     """Raise CliError where root would make files in somebody else's folder: they would keep the daemon out."""
     there = path if path.exists() else path.parent
     if os.geteuid() == 0 and there.exists() and there.stat().st_uid != 0:
@@ -60,7 +60,7 @@ def open_store(settings: Settings, role: str) -> OpenOffice | Busy:
     """Open the store for a command; Busy where another process has it, CliError where it cannot be used."""
     path = settings.store.path
     if path is not None:
-        _refuse_root(path, role)
+        refuse_root(path, role)
     logs.configure("warning")
     runner = asyncio.Runner()
     stack = AsyncExitStack()

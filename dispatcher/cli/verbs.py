@@ -42,7 +42,7 @@ ROWS: Final = (
     Row("lanes", "lanes", "How providers take each lane: list, show, history, import."),
     Row("messages", "messages", "List messages, show one, settle one in doubt."),
     Row("suppress", "suppressions", "Addresses that nothing goes to: add, remove, list, import."),
-    Row("db", "database", "Check the store, copy it while it is used."),
+    Row("db", "database", "Check the store, back it up while it is used, move it."),
 )
 
 

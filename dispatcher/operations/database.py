@@ -1,7 +1,10 @@
-"""The store itself: whether it is whole."""
+"""The store itself: whether it is whole; and all of it copied to another place."""
 
+from config.model import Store
 from dispatcher.operations.office import NoArgs, Office, Result
-from dispatcher.store import integrity, migrate, tallies
+from dispatcher.store import copying, integrity, migrate, tallies
+from dispatcher.store.copying import Tell
+from dispatcher.store.opening import open_database
 
 
 async def check(office: Office, _: NoArgs) -> Result:
@@ -14,3 +17,30 @@ async def check(office: Office, _: NoArgs) -> Result:
             "messages": sum(row[-1] for row in await tallies.totals(tx)) if not found else None,
             "faults": found,
         }
+
+
+async def copy(source: Store, target: Store, role: str, tell: Tell) -> Result:
+    """Copy a store that nobody uses to a place that is empty, or that an earlier call has begun to fill.
+
+    No operation of an office: both stores are opened here, and locked until the end. StoreLockedError, StoreError and
+    DBAPIError say why it could not be, or how it was cut short.
+    """
+    opened = await open_database(source, role, admit=copying.to_copy_from)
+    try:
+        made = await open_database(target, role, admit=copying.to_copy_to(source.url))
+        try:
+            copied = await copying.copy(opened, made, source.url, tell)
+        finally:
+            await made.close()
+    finally:
+        await opened.close()
+    return {
+        "source": source.url,
+        "target": target.url,
+        "start": copied.start,
+        "finished": copied.whole,
+        "tables": [{
+            "table": one.table, "rows": one.source.rows, "checksum": one.source.digest,
+            "copy_rows": one.target.rows, "copy_checksum": one.target.digest, "same": one.same,
+        } for one in copied.tables],
+    }

@@ -3,6 +3,7 @@
 Alembic is imported only where there is something to do, so that a command does not pay for it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +21,10 @@ class SchemaError(Exception):
     """The store's schema is not one that this program can bring to its own."""
 
 
-async def to_newest(connection: AsyncConnection) -> None:
-    """Bring the store to this program's schema, in one transaction: whole or not at all."""
+async def to_newest(connection: AsyncConnection, admit: Callable[[Connection], None]) -> None:
+    """Bring a store that is admitted to this program's schema, in one transaction: whole or not at all."""
     async with connection.begin():
+        await connection.run_sync(admit)
         await connection.run_sync(upgrade)
 
 

@@ -50,6 +50,7 @@ from dispatcher.store.postgresql_session import (
     unreachable,
     write_holder,
 )
+from dispatcher.store.unfinished import Admit, refuse_unfinished
 
 ASKED_FOR: Final = 30.0         # seconds that the fate of a commit is asked for
 ASKED_EVERY: Final = 0.5
@@ -74,8 +75,8 @@ class PostgresqlStore(Database):
         self._lost = ""
 
     @classmethod
-    async def open(cls, address: Address, role: str) -> Self:
-        """Lock, open and, where needed, make or migrate the store.
+    async def open(cls, address: Address, role: str, *, admit: Admit = refuse_unfinished) -> Self:
+        """Lock, open and, where needed, make or migrate the store; `admit` may refuse it before.
 
         Raises StoreLockedError where another process has it, StoreUnreachableError where the server does not answer,
         StoreError where it cannot be used.
@@ -86,6 +87,7 @@ class PostgresqlStore(Database):
             session = await dial(engine)
             await lock(session, address)
             async with session.connection.begin():
+                await session.connection.run_sync(admit)
                 version = await session.connection.run_sync(migrate.current)
             if version != migrate.NEWEST:
                 await _migrate(address)

@@ -25,6 +25,7 @@ from dispatcher.store.database import Database, StoreError
 from dispatcher.store.driver import Connect, connect, connect_to_read
 from dispatcher.store.lock import StoreLock, acquire
 from dispatcher.store.trouble import advise, is_damage, is_trouble, is_unsynced
+from dispatcher.store.unfinished import Admit, refuse_unfinished
 
 if TYPE_CHECKING:
     from dispatcher.store.in_place import SharedEngine
@@ -59,8 +60,9 @@ class SqliteStore(Database):
         self._unsynced = ""
 
     @classmethod
-    async def open(cls, path: Path, role: str, keeping: Keeping = FOR_GOOD) -> Self:
-        """Lock, open and, where needed, make or migrate the store at this path.
+    async def open(cls, path: Path, role: str, keeping: Keeping = FOR_GOOD, *,
+                   admit: Admit = refuse_unfinished) -> Self:
+        """Lock, open and, where needed, make or migrate the store at this path; `admit` may refuse it before.
 
         Raises StoreLockedError where another process has it, StoreError where it cannot be used.
         """
@@ -78,7 +80,7 @@ class SqliteStore(Database):
             # People's data: the file is its owner's alone, from its first moment.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             connection = await engine.connect()
-            await migrate.to_newest(connection)
+            await migrate.to_newest(connection, admit)
             # Last, as it stays with the file: nothing is done to a database that turns out not to be ours.
             await (await (await _driver(connection)).execute("PRAGMA journal_mode=WAL")).close()
         except (DBAPIError, sqlite3.Error, migrate.SchemaError, OSError) as error:

@@ -34,7 +34,7 @@ def test_the_verbs_are_those_of_the_manual() -> None:
         "campaign apply", "campaign list", "campaign show", "campaign preview", "campaign approve", "campaign cancel",
         "send", "plan", "status", "providers", "hold", "resume", "messages list", "messages show", "messages settle",
         "suppress add", "suppress remove", "suppress list", "suppress import", "report", "drill",
-        "lanes list", "lanes show", "lanes history", "lanes import", "db check", "db backup",
+        "lanes list", "lanes show", "lanes history", "lanes import", "db check", "db backup", "db copy",
     }
 
 
