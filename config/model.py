@@ -36,7 +36,7 @@ from config.ramp_table import RampTable
 from config.replies import RepliesTable, ReplyAddress
 from config.reputation_table import ReputationTable
 from config.servers import Server, Tls
-from config.units import DAY, MILLISECONDS
+from config.units import DAY, MILLISECONDS, WEEK, format_duration
 
 CHANNELS: Final = ("email",)                             # of this version
 ACTIVITIES: Final = ("product", "order", "support")
@@ -92,6 +92,7 @@ class Store(Table):
     url: Annotated[str, PlainValidator(store_url)] = "sqlite:////var/lib/dispatcher/dispatcher.db"
     password: Secret | None = None                       # of PostgreSQL's user
     ca_file: CaFile | None = None                        # PEM: authorities to trust instead of the system's
+    keep: Duration | None = None                         # the details of what finished; None: for ever
 
     @property
     def path(self) -> Path | None:
@@ -232,3 +233,19 @@ class Settings(Table):
     def _every_table(cls, data: Any) -> Any:  # noqa: ANN401 -- whatever the file holds
         """A table that is left out is an empty one, so that its defaults are read like what is written."""
         return {name: {} for name in cls.model_fields} | data if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _keeps_what_is_looked_back_at(self) -> Self:
+        keep, (what, window) = self.store.keep, self._longest_look_back()
+        if keep is not None and keep <= window:
+            problem = f'must be longer than "{format_duration(window)}": so far back goes {what}'
+            raise placed([(("store", "keep"), problem)])
+        return self
+
+    def _longest_look_back(self) -> tuple[str, int]:
+        """What looks back the farthest at messages and what customers did, and how far: that is never pruned."""
+        windows = [("the judgement of a lane", WEEK),
+                   ("audience.active_within", self.audience.active_within),
+                   ("retry.give_up_after", self.retry.give_up_after),
+                   *((f"frequency.{category}", cap.within) for category, cap in self.frequency.items())]
+        return max(windows, key=lambda one: one[1])

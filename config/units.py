@@ -9,6 +9,8 @@ from typing import Final
 
 MILLISECONDS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DAY: Final = MILLISECONDS["d"]
+WEEK: Final = 7 * DAY
+"""The rolling time that a lane's answers are judged over."""
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOUR: Final = 60        # minutes, as _DAY
 _DAY: Final = 1440

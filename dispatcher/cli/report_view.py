@@ -40,6 +40,8 @@ def head_view(report: Mapping[str, Any]) -> Iterator[Block]:
         yield f"kept back {why}"
     if not report["complete"]:
         yield "not complete: the campaign has more batches or events than one report reads"
+    if report["pruned"]:
+        yield f"pruned    the details of {report['pruned']} attempts: [store] keep has passed"
 
 
 def _actual(report: Mapping[str, Any]) -> str:

@@ -15,10 +15,8 @@ from enum import StrEnum
 from math import exp, lgamma, log, log1p
 from typing import Final
 
-from config.units import DAY, MILLISECONDS
+from config.units import MILLISECONDS
 
-WEEK: Final = 7 * DAY
-"""The rolling time that bounces and complaints are judged over."""
 RECENT: Final = MILLISECONDS["h"]
 """Deferrals older than this say nothing about now."""
 RECENT_ANSWERS: Final = 20

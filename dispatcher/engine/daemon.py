@@ -12,6 +12,7 @@ from dispatcher.engine.journal import AGAIN_AFTER
 from dispatcher.engine.keeper import Keeper
 from dispatcher.engine.lane import LaneLoop
 from dispatcher.engine.promises import Promises
+from dispatcher.engine.pruning import Pruner
 from dispatcher.engine.resolver import Resolver
 from dispatcher.engine.timekeeping import Before, Timekeeper
 from dispatcher.engine.underway import Item
@@ -30,6 +31,7 @@ class Engine:
         self.lanes: dict[str, LaneLoop] = {}
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeper = Keeper(works)
+        self._pruner = Pruner(works)
         self.timekeeper = Timekeeper(works)
         self._before: Before | None = None
         self._started = False
@@ -57,6 +59,7 @@ class Engine:
         self._spawn(Resolver(self.works).run())
         self._spawn(self.timekeeper.run())
         self._spawn(self._promises.run())
+        self._spawn(self._pruner.run())
         self._spawn(self._find_lanes())
         self._spawn(expand.finish_all(self.works), ends=True)
 
@@ -73,6 +76,7 @@ class Engine:
         self.works.ways.use(policy.settings)
         self.works.policy = policy
         policy.providers.wake.set()
+        self._pruner.wake.set()
         self.wake()
 
     async def stop_items(self, covers: Callable[[Item], bool], reason: str = "") -> int:

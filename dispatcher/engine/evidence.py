@@ -13,9 +13,10 @@ import structlog
 from sqlalchemy import BigInteger, Integer, String, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from config.units import WEEK
 from dispatcher.core import reputation as rules
 from dispatcher.core.calendar import Slot
-from dispatcher.core.evidence import RECENT, RECENT_ANSWERS, WEEK, Counts, Evidence, Lines
+from dispatcher.core.evidence import RECENT, RECENT_ANSWERS, Counts, Evidence, Lines
 from dispatcher.core.quotas import HOUR
 from dispatcher.core.reputation import LaneState, Reputation
 from dispatcher.store import events, lanes, ledger

@@ -76,7 +76,7 @@ async def show(office: Office, args: ShowArgs) -> Result:
         "batch": _batch(batch),
         "attempts": [{"at": said(one.at), "outcome": one.outcome, "code": one.code, "detail": one.detail}
                      for one in attempts],
-    }
+    } | ({"pruned": True} if stored.message.attempts > len(attempts) else {})
 
 
 async def settle(office: Office, args: SettleArgs) -> Result:

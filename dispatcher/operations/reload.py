@@ -225,7 +225,8 @@ async def follow_all(works: Works, applied: Sequence[str]) -> None:
 def _without_restart(old: Settings, new: Settings) -> Settings:
     """The new settings, but for what only a restart can change: said again at every reload until there was one."""
     http = new.http.model_copy(update={"admin": old.http.admin})
-    return new.model_copy(update={"store": old.store, "http": http})
+    store = old.store.model_copy(update={"keep": new.store.keep})
+    return new.model_copy(update={"store": store, "http": http})
 
 
 def _looked_at(task: asyncio.Task[Result]) -> None:

@@ -85,7 +85,7 @@ def _head(found: Found, states: Mapping[str, int], coming: Result) -> Result:
         "last_at": said(max((one.last_at for one in handed), default=None)),
         "expected_end": coming.get("done_at"), "late_now": coming.get("late", 0), "left": coming.get("left", 0),
         "blocked": [discreet(one["why"]) for one in coming.get("blocked", ())],
-        "complete": found.complete,
+        "complete": found.complete, "pruned": found.pruned,
     }
 
 
@@ -132,6 +132,8 @@ def _course(found: Found, coming: Result) -> Course:
     firsts = {(part.lane, part.slot): part.released_at for part in found.parts if part.first}
     ended = [max(one.last_at, firsts[one.lane, one.slot]) for one in found.tried.values()
              if (one.lane, one.slot) in firsts]
+    if found.pruned:
+        ended = [*firsts.values()]      # to a slot
     sent = sum(count for _, state, _, count in found.standing if state in {"accepted", "rejected", "in_doubt"})
     expected = coming.get("done_at")
     return Course(

@@ -40,6 +40,7 @@ class Found:
     events: Sequence[Event] = ()
     parts: list[Part] = field(default_factory=list)
     tried: dict[tuple[str, int, str], Tried] = field(default_factory=dict)
+    pruned: int = 0                                          # attempts of which nothing is kept: `tried` is empty then
     deferred: Counter[str] = field(default_factory=Counter)  # by segment, now
     messages: int = 0
     added: int = 0                                           # accepted after the promise
@@ -122,12 +123,15 @@ async def _messages(works: Works, campaign: str, found: Found) -> None:
         async with works.database.transaction() as tx:
             page = await report_reads.page(tx, campaign, after, PAGE, since)
         if page.last_key is None:
-            return
+            break
         after = page.last_key
         found.messages += page.count
         found.added += page.added
         found.deferred.update(page.deferred)
+        found.pruned += page.pruned
         report_reads.add(found.tried, page.tried)
+    if found.pruned:
+        found.tried.clear()     # half of the attempts would be wrong figures
 
 
 async def _slots(works: Works, lane: str, found: Found) -> None:

@@ -78,8 +78,10 @@ def _troubles(found: Found) -> list[Trouble]:
         for row in rows:
             tried = found.tried.get((lane, row.slot, "deferred"))
             unseen = min(max(tried.count - row.deferred, 0), row.unsent) if tried is not None else 0
-            if row.deferred or row.unsent:
-                troubles.append(Trouble(lane, row.slot, row.deferred, unseen, row.unsent - unseen))
+            # Which of both it was stands in attempts alone; where those are pruned, neither is claimed.
+            unsent = row.unsent - unseen if not found.pruned else 0
+            if row.deferred or unseen or unsent:
+                troubles.append(Trouble(lane, row.slot, row.deferred, unseen, unsent))
     return troubles
 
 

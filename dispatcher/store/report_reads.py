@@ -38,6 +38,7 @@ class Page:
     added: int                              # accepted after an instant
     deferred: dict[str, int]                # by segment: deferred, and in the queue to be tried again
     tried: list[Tried]
+    pruned: int                             # attempts that messages know of, and that are not there any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +70,22 @@ class SlotRow:
 async def page(tx: AsyncConnection, campaign: str, after: str, limit: int, since: int) -> Page:
     """The campaign's messages with a key behind `after`: what became of them."""
     these = (
-        select(m.id, m.key, m.created_at, m.segment, m.state, m.reason)
+        select(m.id, m.key, m.created_at, m.segment, m.state, m.reason, m.attempts)
         .where(m.campaign == campaign, m.key > after).order_by(m.key).limit(limit).subquery()
     )
-    last_key, count, added = (await tx.execute(
-        select(func.max(these.c.key), func.count(), func.sum(case((these.c.created_at > since, 1), else_=0)))
+    last_key, count, added, known = (await tx.execute(
+        select(func.max(these.c.key), func.count(), func.sum(case((these.c.created_at > since, 1), else_=0)),
+               func.sum(these.c.attempts))
     )).one()
     if not count:
-        return Page(None, 0, 0, {}, [])
+        return Page(None, 0, 0, {}, [], 0)
     deferred = await tx.execute(
         select(these.c.segment, func.count())
         .where(these.c.state == "queued", these.c.reason == "deferred").group_by(these.c.segment)
     )
+    tried = await _tried(tx, these)
     return Page(last_key, count, int(added), {segment: number for segment, number in deferred},  # noqa: C416 -- dict() of rows is not typed
-                await _tried(tx, these))
+                tried, int(known) - sum(one.count for one in tried))
 
 
 async def _tried(tx: AsyncConnection, these: Subquery) -> list[Tried]:

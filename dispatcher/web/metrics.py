@@ -75,6 +75,8 @@ UNWRITABLE: Final = Metric("dispatcher_store_failing", "gauge", (),
                            "1 while outcomes cannot be written to the store; nothing is sent then.")
 UNREAD: Final = Metric("dispatcher_store_unread", "gauge", (),
                        "1 where the store did not answer this request in time: what it knows is left out.")
+PRUNED: Final = Metric("dispatcher_pruned_messages_total", "counter", (),
+                       "Finished messages whose details were removed since the daemon started, by [store] keep.")
 RELOADS: Final = Metric("dispatcher_reloads_total", "counter", ("outcome",),
                         "Reloads since the daemon started: accepted or rejected.")
 CONFIG_AT: Final = Metric("dispatcher_config_timestamp_seconds", "gauge", (), "When the settings in force were read.")
@@ -84,7 +86,8 @@ FAULTY: Final = Metric("dispatcher_campaign_faults", "gauge", (),
                        "Faults of campaigns in the folder that kept them from being applied at start.")
 
 METRICS: Final = (ATTEMPTS, MESSAGES, SKIPPED, ALLOWANCE, SPENT, LANE_STATE, SHARE, BATCH_SIZE, BATCH_AT, UNDERWAY,
-                  IN_FLIGHT, HOLDS, FACTS_AT, UNWRITABLE, UNREAD, RELOADS, CONFIG_AT, STARTED_AT, DRAINING, FAULTY)
+                  IN_FLIGHT, HOLDS, FACTS_AT, UNWRITABLE, UNREAD, PRUNED, RELOADS, CONFIG_AT, STARTED_AT, DRAINING,
+                  FAULTY)
 """Every metric of ours; beside them stand the process_* ones of prometheus-client."""
 
 
@@ -147,6 +150,7 @@ class Metrics:
         yield UNDERWAY.family(((), len(works.underway)))
         yield IN_FLIGHT.family(((), len(works.in_flight)))
         yield UNWRITABLE.family(((), float(bool(works.journal.failing or works.database.trouble))))
+        yield PRUNED.family(((), works.pruned))
         yield RELOADS.family((("accepted",), reloads.done), (("rejected",), reloads.refused))
         yield CONFIG_AT.family(((), reloads.last_at / 1000))
         yield STARTED_AT.family(((), self._office.since / 1000))

@@ -65,6 +65,7 @@ LOGIN = "username = 'a'\npassword = {{ env = '{}' }}"
      ['audience.activity: ["product", "order", "support"] -> ["order"]']),
     ({}, {"more": "[store]\nurl = 'sqlite:////var/x.db'"},
      ['store.url: "sqlite:////var/lib/dispatcher/dispatcher.db" -> "sqlite:////var/x.db" (after a restart)']),
+    ({"more": "[store]\nkeep = '400d'"}, {"more": "[store]\nkeep = '90d'"}, ['store.keep: "400d" -> "90d"']),
     ({}, {"more": "[http]\nadmin = 'unix:/run/x.sock'"},
      ['http.admin: "unix:/run/dispatcher/admin.sock" -> "unix:/run/x.sock" (after a restart)']),
 ])

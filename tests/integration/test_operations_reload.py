@@ -107,10 +107,11 @@ async def test_a_sender_that_cannot_be_changes_nothing_neither_campaigns(
 @pytest.mark.asyncio
 async def test_what_needs_a_restart_is_said_every_time_and_not_taken(one: World) -> None:
     desk = Desk(one)
-    write(one, FASTER + '[store]\nurl = "sqlite:///other.db"\n[http]\nadmin = "unix:other.sock"\n')
+    write(one, FASTER + '[store]\nurl = "sqlite:///other.db"\nkeep = "90d"\n[http]\nadmin = "unix:other.sock"\n')
     for _ in range(2):
         warnings = (await desk("reload"))["warnings"]
         assert [line.partition(" ")[0] for line in warnings] == ["store.url", "http.admin"]
+    assert one.works.policy.settings.store.keep == 90 * DAY
     assert one.works.policy.settings.store.path.name == "dispatcher.db"
 
 

@@ -27,7 +27,7 @@ def storm(days: int = 2, every: int = 60) -> dict[str, Any]:
         "started_at": format_instant(BEGIN - HOUR), "canceled_at": None, "canceled_reason": "", "blocked": [],
         "messages": {"queued": 12, "sending": 0, "accepted": whole - 40, "rejected": 4, "in_doubt": 1, "skipped": 23},
         "total": whole, "added_later": 3, "first_at": format_instant(BEGIN), "left": 0, "late_now": 0,
-        "last_at": format_instant(BEGIN + days * DAY + 3 * HOUR), "expected_end": None, "complete": True,
+        "last_at": format_instant(BEGIN + days * DAY + 3 * HOUR), "expected_end": None, "complete": True, "pruned": 0,
         "promise_kept": False,
         "summary": "The promise was not kept: it ended 15 h later than promised, as the lane was slowed: deferrals.",
         "promise": {
