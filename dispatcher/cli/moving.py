@@ -22,8 +22,7 @@ from dispatcher.store.copying import ANEW, RESUMED
 from dispatcher.store.database import StoreError
 from dispatcher.store.lock import StoreLockedError
 
-_AGAIN: Final = "what was copied is kept: the same command goes on there"
-_SHOWN: Final = 16      # digits of a checksum that a person compares
+_SHOWN: Final = 12      # digits of a checksum that a person compares
 
 
 def from_and_to(
@@ -63,7 +62,7 @@ def move(source: Store, target: Store, role: str) -> dict[str, Any]:
     except StoreError as error:
         raise CliError(str(error)) from None
     except DBAPIError as error:
-        raise CliError(f"the copy was cut short: {error.orig}; {_AGAIN}") from None
+        raise CliError(f"the copy was cut short: {error.orig}; run the same command again") from None
     return result | ({"then": _then(target)} if result["finished"] else {})
 
 
@@ -73,12 +72,13 @@ def copied_view(result: Mapping[str, Any]) -> Iterator[Block]:
         yield "resumed: what an earlier copy had brought is still what the store holds"
     if result["start"] == ANEW:
         yield "begun anew: the store was used after an earlier copy, and two states of it are not mixed"
-    yield Grid(("table", "rows", "checksum", "rows of the copy", "its checksum", "verdict"), [(
+    yield Grid(("table", "rows", "checksum", "copied", "its checksum", "verdict"), [(
         one["table"], one["rows"], one["checksum"][:_SHOWN], one["copy_rows"], one["copy_checksum"][:_SHOWN],
         "same" if one["same"] else "NOT THE SAME",
     ) for one in result["tables"]])
     if result["finished"]:
         yield f"all is the same; {result['then']}"
+        yield "then start the daemon; nothing may be sent from the old store any more"
 
 
 def _then(target: Store) -> str:
@@ -88,8 +88,7 @@ def _then(target: Store) -> str:
         keys.append("the password beside it")
     if target.ca_file is not None:
         keys.append(f'ca_file = "{target.ca_file}"')
-    return (f"now write in [store] of dispatcher.toml: {', '.join(keys)}; then start the daemon. "
-            "Nothing may be sent from the old store any more")
+    return f"now write in [store] of dispatcher.toml: {', '.join(keys)}"
 
 
 def _worded(key: Sequence[str | int], problem: str, given: Mapping[str, Any]) -> str:

@@ -13,11 +13,12 @@ from functools import cache
 from typing import Final
 
 from sqlalchemy import Connection, Insert, Table, delete, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.store import migrate, unfinished
 from dispatcher.store.checksums import OWN, TABLES, Checksum, Rows, key_of, pages, stored
-from dispatcher.store.database import Database
+from dispatcher.store.database import Database, StoreError
 from dispatcher.store.tables import meta
 from dispatcher.store.unfinished import Admit, Mark, Reached
 
@@ -99,7 +100,11 @@ async def copy(source: Database, target: Database, name: str, tell: Tell) -> Cop
         reached, start = await _start(moment, target, name, progress)
         sums = {}
         for table in TABLES:
-            sums[table] = await _copy_table(_Side(moment, target, name), table, reached, progress)
+            try:
+                sums[table] = await _copy_table(_Side(moment, target, name), table, reached, progress)
+            except DBAPIError as error:
+                raise StoreError(f"the copy was cut short in the table {table.name}: {error.orig}; what was copied is "
+                                 "kept, and the same command goes on there once that is put right") from error
     await _settle(target)
     async with target.snapshot() as made:
         compared = [Compared(table.name, sums[table], await _sum_of(made, table, progress)) for table in TABLES]

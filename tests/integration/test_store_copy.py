@@ -206,6 +206,20 @@ async def test_a_database_of_another_program_is_refused_and_left_alone(source: S
         await tell("INSERT INTO meta VALUES ('still theirs')", address=address)
 
 
+@pytest.mark.asyncio
+async def test_what_the_target_does_not_take_is_said_with_its_table_and_nobodys_data(source: Store) -> None:
+    await change(source, "UPDATE customers SET name = 'Ann' || char(0) WHERE id = 'c50'")
+    target = at(await emptied())
+    said = await refused(source, target)
+    assert said.startswith("the copy was cut short in the table customers: ")
+    assert "the same command goes on there once that is put right" in said
+    assert "Ann" not in said
+    await change(source, "UPDATE customers SET name = 'Ann' WHERE id = 'c50'")
+    result = await copied(source, target)
+    assert (result["start"], result["finished"]) == ("resumed", True)
+    assert await content(target) == await content(source)
+
+
 # Killed, and gone on with by a daemon
 
 @pytest.mark.asyncio
