@@ -84,7 +84,12 @@ class Caller:
             raise CliError(*map(str, self._place.faults), code=WRONG)
         from dispatcher.cli.office import Busy, open_store  # noqa: PLC0415 -- half a second that a daemon saves us
 
-        opened = open_store(self._place.settings, self._role)
+        settings = self._place.settings
+        if settings.store.password is not None:     # not read so far, as a daemon would have needed none from us
+            from config.load import load_store  # noqa: PLC0415 -- seldom needed
+
+            settings = settings.model_copy(update={"store": load_store(self._place.path)})
+        opened = open_store(settings, self._role)
         if not isinstance(opened, Busy):
             self._office = opened
             return True

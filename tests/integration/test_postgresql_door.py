@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
+from support.command_line import house
 from support.needs import missing
 
 from config.postgresql import parse_postgresql
@@ -111,3 +112,28 @@ async def test_who_does_not_get_in_is_told_why_and_the_password_is_not(
         await PostgresqlStore.open(address(url, folder, password, ca), "run")
     assert said in str(refused.value)
     assert "hunter" not in str(refused.value)
+
+
+# As commands
+
+def test_a_store_moves_in_by_a_password_in_a_file_and_commands_find_it_there(folder: Path, tmp_path: Path) -> None:
+    here = house(tmp_path)
+    here.write("secret", f"{SECRET}\n").chmod(0o600)
+    people = here.people([{"id": f"c{number}", "email": f"c{number}@mail.example"} for number in range(3)])
+    assert here.type("customers", "import", people).code == 0
+    url, authority = f"postgresql://acme@localhost:{PORT}/notify?sslmode=verify-full", folder / "ca.pem"
+    wrong = here.type("db", "copy", "--to", url, "--ca-file", authority, "--password-env", "WRONG",
+                      env={"WRONG": "hunter3"})
+    assert (wrong.code, "hunter" in wrong.err) == (1, False)
+    assert 'password authentication failed for user "acme"' in wrong.err
+    ended = here.type("db", "copy", "--to", url, "--ca-file", authority, "--password-file", "secret")
+    assert (ended.code, ended.err) == (0, "")
+    assert f'url = "{url}", the password beside it, ca_file = "{authority}"' in ended.out
+    config = (tmp_path / "dispatcher.toml").read_text().replace(
+        'url = "sqlite:///dispatcher.db"',
+        f'url = "{url}"\nca_file = "{authority}"\npassword = {{ file = "secret" }}')
+    (tmp_path / "dispatcher.toml").write_text(config)
+    ended = here.type("customers", "show", "c2", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    back = here.type("db", "copy", "--to", "sqlite:///back.db")
+    assert (back.code, back.err) == (0, "")
