@@ -20,6 +20,9 @@ from dispatcher.store.pruning import Pruned
 
 PAUSE: Final = 15_000
 """Milliseconds between two chunks."""
+SETTLING: Final = 600_000
+"""Milliseconds after the start before it begins: a clock that says a year to come when the machine starts has been set
+by then, and what is pruned does not come back."""
 YIELDING: Final = 1_000
 """Milliseconds that it stands back for where somebody uses the store."""
 REST: Final = DAY
@@ -37,6 +40,11 @@ class Pruner:
         self.wake = asyncio.Event()     # there are other settings
 
     async def run(self) -> None:
+        """Begin a while after the daemon has."""
+        await self._works.clock.pause(SETTLING)
+        await self.go_on()
+
+    async def go_on(self) -> None:
         """Prune a chunk, wait, go on."""
         clock = self._works.clock
         while not self._works.closing:

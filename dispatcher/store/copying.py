@@ -74,7 +74,7 @@ def to_copy_to(source: str) -> Admit:
     def admit(connection: Connection) -> None:
         mark = unfinished.read(connection)
         if mark is not None and mark.finished:
-            raise migrate.SchemaError(f"it is a finished copy of {mark.source} already; nothing is copied over it")
+            raise migrate.SchemaError(f"it is a finished copy of {mark.source} already; name an empty place")
         if mark is not None and mark.source != source:
             raise migrate.SchemaError(f"it is an unfinished copy of {mark.source}, and not of {source}; name an empty "
                                       "place, or empty this one")

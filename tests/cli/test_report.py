@@ -111,7 +111,7 @@ def test_more_than_fits_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_open_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    told = storm() | {"blocked": ["wrong price"], "complete": False, "late_now": 5,
+    told = storm() | {"blocked": ["wrong price"], "complete": False, "pruned": 9, "late_now": 5,
                       "expected_end": "2026-03-05T12:00:00Z"}
     told["promise"] |= {"cut": True, "late": 7, "done_at": None}
     print_blocks(head_view(told))
@@ -121,7 +121,8 @@ def test_what_is_open_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert ", 5 would hear too late, " in lines[3]
     assert lines[4:] == [
         "batches   on time 44, smaller 4; the promise covers the first batches only", "kept back wrong price",
-        "not complete: the campaign has more batches or events than one report reads"]
+        "not complete: the campaign has more batches or events than one report reads",
+        "pruned    the details of 9 attempts: [store] keep has passed"]
 
 
 def test_days_are_put_together_from_batches() -> None:

@@ -86,6 +86,11 @@ def test_thousands_of_batches_make_a_small_page() -> None:
     assert len(many) < 700_000
 
 
+def test_what_was_pruned_is_said() -> None:
+    assert "were pruned" not in page([storm()], MADE_AT)
+    assert "The details of 1,200 attempts were pruned" in page([storm() | {"pruned": 1_200}], MADE_AT)
+
+
 def test_a_campaign_that_has_not_started_has_a_page_too() -> None:
     told = storm() | {"promise": None, "promise_kept": None, "batches": [], "lanes": [], "slips": [], "segments": [],
                       "skipped": {}, "first_at": None, "last_at": None, "started_at": None}

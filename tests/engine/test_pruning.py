@@ -149,12 +149,46 @@ async def test_where_somebody_uses_the_store_it_stands_back(tmp_path: Path) -> N
         await finished(one)
         one.clock.jump(EIGHT + 60 * DAY)
         async with one.database.transaction() as tx:
-            pruner = asyncio.create_task(Pruner(one.works).run())
+            pruner = asyncio.create_task(Pruner(one.works).go_on())
             for _ in range(5):
                 await asyncio.sleep(0)
             assert (await tx.execute(select(messages.c.id).where(messages.c.data == "{}"))).first() is None
         pruner.cancel()
         await asyncio.gather(pruner, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_wrong_when_the_machine_starts_costs_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path, KEEP, now=EIGHT, people=12) as one:
+        await finished(one)
+        before = await details(one)
+        await one.drain()
+        one.clock.jump(EIGHT + 1_000 * DAY)
+        await one.restart()
+        await one.run_for(pruning.SETTLING // 2)
+        one.clock.jump(EIGHT + 2 * DAY)
+        await one.run_for(DAY)
+        assert await details(one) == before
+
+
+@pytest.mark.usefixtures("both_stores")
+@pytest.mark.asyncio
+async def test_a_stop_in_the_middle_of_a_chunk_undoes_it(tmp_path: Path) -> None:
+    async with world(tmp_path, KEEP, now=EIGHT, people=12) as one:
+        await finished(one)
+        before = await details(one)
+        one.clock.jump(EIGHT + 60 * DAY)
+        for turns in range(1, 12):
+            pruner = asyncio.create_task(Pruner(one.works).go_on())
+            while not one.database.busy:  # noqa: ASYNC110 -- nobody says when a transaction begins
+                await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            pruner.cancel()
+            await asyncio.gather(pruner, return_exceptions=True)
+            if await details(one) != before:
+                assert await details(one) == ({"c3"}, {"c3"})       # it had ended before
+            await one.states()
 
 
 @pytest.mark.asyncio
