@@ -121,11 +121,15 @@ async def _look_at_lane(rehearsal: Rehearsal, number: int, name: str) -> None:
 
 
 def _plan_facts(story: Story, length: int) -> None:
-    """Every night a part of the active customers is seen again, so that none of them turns inactive in a long drill."""
+    """Every night a part of the active customers is seen again, so that none of them turns inactive in a long drill.
+
+    Where none could, all having been seen at its start, one is enough: facts come in, so that they are not stale.
+    """
     rehearsal = story.rehearsal
     people, drill = rehearsal.people, rehearsal.drill
     parts = max(rehearsal.stage.policy.rules.active_within // DAY - 2, 1)   # nobody is seen twice before he must be
-    again = length > rehearsal.stage.policy.rules.active_within - DAY
+    moved = any(event.kind == "clock" for event in drill.table.events)
+    again = moved or length > rehearsal.stage.policy.rules.active_within
     first = local_date(drill.start, drill.table.timezone).toordinal() + 1
     active = [number for number in range(people.table.count) if people.is_active(number)]
     for day in range(first, first + length // DAY + 2):
