@@ -21,10 +21,10 @@ from typing import Any, Final, NoReturn
 from dispatcher.cli.output import DONE, FAILED, WRONG, CliError, complain, console, print_blocks, print_json, say
 from dispatcher.clock import SystemClock
 from dispatcher.core.times import parse_instant
-from dispatcher.demo import people
+from dispatcher.demo import people, stillness
 from dispatcher.demo.checks import Check, Evidence, LaneMeant, check, lane_mails, steps_seen
 from dispatcher.demo.children import Daemon, MailServer, daemon, mail_server
-from dispatcher.demo.house import GROWTH, STARTS, write
+from dispatcher.demo.house import GROWTH, SLOT, STARTS, write
 from dispatcher.demo.people import MAILINGS, Meant, Person
 from dispatcher.demo.view import Look, Screen, clock_time, screen
 
@@ -35,7 +35,7 @@ STEP: Final = 6
 SHORTEST, LONGEST = 2, 60
 SOON: Final = 500
 """Milliseconds at least between the plan and the first step."""
-OVERDUE: Final = 20_000
+OVERDUE: Final = 60_000
 """Milliseconds after the promised end at which the demo no longer waits."""
 _EARLY: Final = 30          # milliseconds before its step at which the hold ends: too short for a batch before it
 _ROWS: Final = 500
@@ -64,6 +64,7 @@ class Seen:
     promised: int | None
     status: dict[str, Any]
     reports: Sequence[dict[str, Any]]
+    standstills: Sequence[int]
 
 
 class _Stopped(BaseException):
@@ -134,7 +135,7 @@ def _perform(
         lanes=[LaneMeant(mailing.lane, mailing.envelope, mailing.segments, one.reached, STARTS[mailing.sender], GROWTH)
                for mailing, one in zip(MAILINGS, sample.meant, strict=True)],
         mails=mails, steps=ledger.read(folder / "store.db"), left_out=left_out, skipped=seen.status["skipped"],
-        promised=seen.promised, ended=ended,
+        promised=seen.promised, ended=ended, standstills=seen.standstills,
     )
     return evidence, seen.reports
 
@@ -159,12 +160,15 @@ def _send(running: Daemon, server: MailServer, sample: Sample, step: int, shown:
     shown.say(f"plan        {len(plan['batches'])} batches from {clock_time(begins)}"
               + (f", the last mail at {clock_time(promised)}" if promised else ""))
     until = (promised or begins) + OVERDUE
-    while True:
+    with stillness.watch(SLOT) as machine:
         status = running.call("status")
-        shown.show(Look(status, server.count, clock.now()))
-        if not (status["messages"]["queued"] or status["messages"]["sending"]) or clock.now() > until:
-            return Seen(promised, status, [running.call("report", campaign=mailing.id) for mailing in MAILINGS])
-        time.sleep(_PAUSE)
+        while (status["messages"]["queued"] or status["messages"]["sending"]) and clock.now() <= until:
+            shown.show(Look(status, server.count, clock.now()))
+            time.sleep(_PAUSE)
+            status = running.call("status")
+    shown.show(Look(status, server.count, clock.now()))
+    return Seen(promised, status, [running.call("report", campaign=mailing.id) for mailing in MAILINGS],
+                machine.standstills())
 
 
 def _import(running: Daemon, sample: Sample, shown: Screen) -> None:
@@ -202,7 +206,10 @@ def _tell(checks: Sequence[Check], reports: Sequence[dict[str, Any]], seconds: f
     out.print(f"\nChecked against what the mail server received, in {seconds:.0f} s:")
     for one in checks:
         word = Text("ok    " if one.ok else "FAILED", "green" if one.ok else "bold red")
-        out.print(Text.assemble("  ", word, f"  {one.name}: {one.figures}"), soft_wrap=True)
+        if one.excuse:
+            word = Text("late  ", "yellow")
+        out.print(Text.assemble("  ", word, f"  {one.name}: {one.figures}" + (f"; {one.excuse}" if one.excuse else "")),
+                  soft_wrap=True)
     print_blocks(summaries(reports))
     try:
         say(f"\nThe report, with charts: {keep(reports)}")
@@ -220,7 +227,7 @@ def _document(evidence: Evidence, checks: Sequence[Check], customers: int, secon
             for lane in evidence.lanes
             for step in steps_seen(lane_mails(evidence, lane), evidence.steps.get(lane.lane, ()))[0]
         ],
-        "checks": [{"check": one.name, "ok": one.ok, "figures": one.figures} for one in checks],
+        "checks": [{"check": one.name, "ok": one.ok, "figures": one.figures, "excuse": one.excuse} for one in checks],
     }
 
 

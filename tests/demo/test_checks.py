@@ -7,7 +7,7 @@ import pytest
 
 from dispatcher.core.times import parse_instant
 from dispatcher.demo import people
-from dispatcher.demo.checks import Batch, Evidence, LaneMeant, Mail, Step, check, steps_seen
+from dispatcher.demo.checks import LATE, Batch, Evidence, LaneMeant, Mail, Step, check, steps_seen
 
 STEP, SLOT = 6_000, 1_000
 START = parse_instant("2026-03-01T12:00:00Z")
@@ -191,6 +191,17 @@ def test_a_burst_at_the_start_of_every_slot_is_noticed() -> None:
 ], ids=str)
 def test_what_the_dispatcher_said_is_checked(change: dict[str, object], expected: set[str]) -> None:
     assert failed(replace(good(), **change)) == expected  # type: ignore[arg-type] # the table's values are of their fields
+
+
+def test_a_plan_that_ended_late_is_excused_only_by_a_machine_that_stood_still() -> None:
+    late = replace(good(), promised=max(mail.at for mail in good().mails) - LATE - 1)
+    assert failed(late) == {PLAN}
+    (told,) = [one for one in check(replace(late, standstills=[900, 1_400])) if one.name == PLAN]
+    assert (told.ok, told.figures) == (True, "last mail +3.0 s from the promised end")
+    assert told.excuse.startswith("this machine stood still 2 times, for 2.3 s in all, ")
+    early = replace(good(), promised=max(mail.at for mail in good().mails) + LATE + 1)
+    assert failed(replace(early, standstills=[900])) == {PLAN}
+    assert all(one.ok and not one.excuse for one in check(replace(good(), standstills=[900])))
 
 
 def test_figures_name_a_few_of_those_that_are_wrong() -> None:
