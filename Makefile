@@ -4,6 +4,7 @@
 #   make test         everything a change must pass: ruff, mypy, import rules, benches, tests, coverage of the core
 #   make bench        only the ratios of speed and memory
 #   make long         what takes minutes: 30 days of a ramp to 100,000 customers, rehearsed
+#   make faults       what takes an hour: real daemons killed again and again, and the table of what came of it
 #   make constraints  pin the newest versions that pyproject.toml allows (needs the network; look at the difference)
 #   make clean        remove the environment and every cache
 #
@@ -28,7 +29,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
 COMPILE := pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --no-header --strip-extras --build-deps-for=editable --build-deps-for=wheel
 
-.PHONY: help demo test lint bench long constraints clean
+.PHONY: help demo test lint bench long faults constraints clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,6 +56,9 @@ bench: $(VENV)/.installed-for-tests
 
 long: $(VENV)/.installed-for-tests
 	$(BIN)/python -m pytest -s -m long tests
+
+faults: $(VENV)/.installed-for-tests
+	@$(BIN)/python tests/faults/long.py
 
 constraints:
 	python=$${PYTHON_OLDEST:-python3.11}; "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \

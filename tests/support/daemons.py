@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,15 @@ class Daemon:
         self._reading = asyncio.create_task(self._read())
 
     async def until_told(self, word: str) -> None:
-        """Return once systemd has been told this word, anew."""
+        """Return once systemd has been told this word, anew; AssertionError where it ends before that."""
         loop = asyncio.get_running_loop()
         while True:
-            told = (await loop.sock_recv(self._heard, 4_096)).decode().split("\n")
+            hearing = asyncio.ensure_future(loop.sock_recv(self._heard, 4_096))
+            await asyncio.wait({hearing, self._reading}, return_when=asyncio.FIRST_COMPLETED)
+            if not hearing.done():
+                hearing.cancel()
+                raise AssertionError(self.logged)
+            told = hearing.result().decode().split("\n")
             self.told += told
             if word in told:
                 return
@@ -96,13 +101,13 @@ class Daemon:
 
 @asynccontextmanager
 async def daemon(folder: Path, config: str = "dispatcher.toml", environ: Mapping[str, str] | None = None,
-                 ) -> AsyncIterator[Daemon]:
-    """Start a daemon; killed at the end if it still runs."""
+                 before: Sequence[str] = ()) -> AsyncIterator[Daemon]:
+    """Start a daemon; killed at the end if it still runs. `before`: the words of a program that runs it."""
     with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.setblocking(False)     # noqa: FBT003 -- the name of its only argument is a private one
         heard.bind(f"{place}/notify")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", START, str(folder / config), cwd=folder, stderr=asyncio.subprocess.PIPE,
+            *before, sys.executable, "-c", START, str(folder / config), cwd=folder, stderr=asyncio.subprocess.PIPE,
             env=os.environ | ALSO | {"NOTIFY_SOCKET": f"{place}/notify"} | (environ or {}),
         )
         one = Daemon(process, folder, heard)

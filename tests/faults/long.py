@@ -1,0 +1,73 @@
+"""The long rounds: every row on every store, printed as the table of docs/reliability.md. `make faults` runs it.
+
+    python tests/faults/long.py [--messages N] [--breaks N] [--store sqlite|postgresql] [--row WORDS] [--seed N]
+
+The exit code is 1 where anything was lost, over, in excess, unequal, unreserved, unknown or untrue.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.postgresql import trouble
+from support.rounds.judge import COLUMNS
+from support.rounds.play import Size, play
+from support.rounds.rows import ROWS, Row
+
+ALLOWANCE: Final = 300
+STORES: Final = ("sqlite", "postgresql")
+
+
+def say(line: str) -> None:
+    """A line of the table, at once: the next takes minutes."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def chosen(asked: argparse.Namespace) -> Iterator[tuple[Row, str]]:
+    """The rounds to play."""
+    for row in ROWS:
+        for store in row.stores:
+            if asked.store in (None, store) and asked.row in row.name:
+                yield row, store
+
+
+async def run(asked: argparse.Namespace) -> int:
+    """Play and print; the exit code."""
+    say(f"| fault | store | {' | '.join(COLUMNS)} | seconds |")
+    say("| --- " * (len(COLUMNS) + 3) + "|")
+    failed = 0
+    for row, store in chosen(asked):
+        if store == "postgresql" and (why := await asyncio.to_thread(trouble)):
+            sys.stderr.write(f"{row.name}: there is no PostgreSQL: {why}\n")
+            failed = 1
+            continue
+        began = time.monotonic()
+        figures = await play(row, store, Size(asked.messages, asked.breaks, ALLOWANCE), asked.seed)
+        cells = " | ".join(f"{getattr(figures, name):,}" for name in COLUMNS)
+        say(f"| {row.name} | {store} | {cells} | {time.monotonic() - began:.0f} |")
+        if figures.faults():
+            failed = 1
+            sys.stderr.write(f"{row.name} on {store}, --seed {asked.seed}: {', '.join(figures.faults())}\n")
+    return failed
+
+
+def main() -> int:
+    """Read the words, and run."""
+    parser = argparse.ArgumentParser(description="Break real daemons, and count what came of it.")
+    parser.add_argument("--messages", type=int, default=20_000, help="in each round")
+    parser.add_argument("--breaks", type=int, default=200, help="kills, stops or ended sessions in each round")
+    parser.add_argument("--store", choices=STORES)
+    parser.add_argument("--row", default="", help="only rows with these words in their name")
+    parser.add_argument("--seed", type=int, default=1)
+    return asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

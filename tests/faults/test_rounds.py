@@ -1,0 +1,25 @@
+"""A short round of every row of faults on both stores; `make faults` plays the long ones and prints their figures.
+
+Real daemons, a real mail server that outlives them, real kills. What was told to the producer, what the server saw and
+what the store says in the end are held against each other by support/rounds/judge.py.
+"""
+
+import pytest
+from support.postgresql import need_postgresql
+from support.rounds.play import Size, play
+from support.rounds.rows import ROWS, Row
+
+SHORT = Size(messages=240, breaks=3, allowance=200)
+SEED = 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("row", "store"), [(row, store) for row in ROWS for store in row.stores],
+                         ids=lambda value: value if isinstance(value, str) else value.name.replace(" ", "_"))
+async def test_a_short_round_of(row: Row, store: str) -> None:
+    if store == "postgresql":
+        need_postgresql()
+    figures = await play(row, store, SHORT, SEED)
+    assert figures.faults() == []
+    assert figures.kills == SHORT.breaks
+    assert figures.messages == SHORT.messages

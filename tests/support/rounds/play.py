@@ -1,0 +1,59 @@
+"""One round of one row on one store, from nothing to its figures."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.postgresql import new_database
+from support.rounds.judge import Figures, judge
+from support.rounds.rows import Round, Row
+from support.rounds.stage import Stage
+from support.smtp_server import SmtpServer
+
+from dispatcher.store.database import Database
+from dispatcher.store.postgresql import Address, PostgresqlStore
+from dispatcher.store.sqlite import SqliteStore
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How long a round is."""
+
+    messages: int       # in all
+    breaks: int
+    allowance: int      # of a step of five seconds, of each of the two lanes
+
+
+async def play(row: Row, store: str, size: Size, seed: int) -> Figures:
+    """Play it; its figures."""
+    with tempfile.TemporaryDirectory(prefix="round-") as name:
+        async with SmtpServer() as server, _place(store) as address:
+            stage = Stage(Path(name), _url(address), server, seed, size.allowance)
+            stage.flaws = row.flaws
+            done = await row.play(Round(stage, size.messages // 2, size.breaks, address))
+            database = await _opened(Path(name), address)
+            try:
+                return judge(await stage.record(database), done)
+            finally:
+                await database.close()
+
+
+@asynccontextmanager
+async def _place(store: str) -> AsyncIterator[Address | None]:
+    if store == "sqlite":
+        yield None
+        return
+    async with new_database() as address:
+        yield address
+
+
+def _url(address: Address | None) -> str:
+    return "sqlite:///store.db" if address is None else str(address)
+
+
+async def _opened(folder: Path, address: Address | None) -> Database:
+    if address is None:
+        return await SqliteStore.open(folder / "store.db", "test")
+    return await PostgresqlStore.open(address, "test")
