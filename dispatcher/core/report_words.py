@@ -47,6 +47,9 @@ class Course:
     expected: int | None        # the end by the plan of now, where something is
     sent: int                   # messages that have ended, and were tried
     canceled: bool = False
+    expired: int = 0            # messages that were never sent, as their time was over
+    promised_late: int = 0      # messages of which that was said beforehand
+    leaving: int = 0            # of left: under way
 
 
 def discreet(text: str) -> str:
@@ -84,10 +87,12 @@ def length(milliseconds: int) -> str:
 
 
 def kept(course: Course) -> bool | None:
-    """Whether the promise of the end was kept; None where that is not to be told (yet)."""
+    """Whether the promise was kept, of its end and of whom it would reach; None where that is not to be told (yet)."""
     end = course.expected if course.left else course.ended
     if course.promised_until is None or course.promised_end is None or course.canceled:
         return None
+    if course.expired > course.promised_late:
+        return False
     if end is None:
         return None if course.left else True
     if end < course.promised_until:
@@ -95,8 +100,11 @@ def kept(course: Course) -> bool | None:
     return False
 
 
-def headline(course: Course, why: str) -> str:  # noqa: PLR0911 -- a table of sentences
-    """The promise kept or not, in one sentence; `why` is the cause that made most of what slipped."""
+def headline(course: Course, why: str, still: str = "") -> str:  # noqa: PLR0911 -- a table of sentences
+    """The promise kept or not, in one sentence.
+
+    `why` is the cause that made most of what slipped, `still` what keeps it back now.
+    """
     reason = f", as {why}" if why else ""
     if course.canceled:
         return f"It was canceled; {_times(course.sent, 'message')} had been sent."
@@ -104,7 +112,15 @@ def headline(course: Course, why: str) -> str:  # noqa: PLR0911 -- a table of se
         return _unpromised(course)
     end = course.expected if course.left else course.ended
     if end is None and course.left:
-        return f"It stands still, with {_times(course.left, 'message')} left{reason}."
+        if course.left == course.leaving:
+            return f"The last of it is under way: {_times(course.left, 'message')}."
+        return f"It stands still, with {_times(course.left, 'message')} left{f': {still}' if still else reason}."
+    beyond = course.expired - course.promised_late
+    if beyond > 0:
+        said = f", and {course.promised_late:,} were said to" if course.promised_late else ""
+        rest = f"; {_times(course.left, 'message')} left" if course.left else ""
+        expired = f"{_times(course.expired, 'message')} expired before a place came"
+        return f"The promise was not kept: {expired}{said}{reason}{rest}."
     if end is None:
         return "Nothing of it was sent: nobody was left to send to."
     late = end - course.promised_end
@@ -114,7 +130,8 @@ def headline(course: Course, why: str) -> str:  # noqa: PLR0911 -- a table of se
     if course.left:
         return f"It keeps its promise so far, with {_times(course.left, 'message')} left."
     early = f"{length(-late)} before its time" if late < -MILLISECONDS["m"] else "when it was promised to"
-    return f"The promise was kept: it ended {early}."
+    expired = f"; {_times(course.expired, 'message')} expired, as it had said" if course.expired else ""
+    return f"The promise was kept: it ended {early}{expired}."
 
 
 def _unpromised(course: Course) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dispatcher.core import report_words
+from dispatcher.core.model import SkipReason
 from dispatcher.core.report_words import Course, discreet
 from dispatcher.core.slip_causes import Cause, Slip, Span
 from dispatcher.core.slip_episodes import Episode, episodes
@@ -30,6 +31,7 @@ SHOWN: Final = 20_000
 """Batches that a report lists."""
 _STATES: Final = ("queued", "sending", "accepted", "rejected", "in_doubt", "skipped")
 _OPEN: Final = ("queued", "sending")
+_WAITING: Final = frozenset({"queued", WAITING})
 
 
 class ReportArgs(Args):
@@ -59,6 +61,7 @@ async def report(office: Office, args: ReportArgs) -> Result:
         kept_from = [*spans(found.events, about), *stale]
         met = matched(found)
         slipped = explained(found, met, kept_from, reloads(found.events), bounded=current.replies is not None)
+        coming["still"] = _still(found, coming, lanes)
         return _head(found, states, coming) | _promise(found, met, slipped, coming) | _outcomes(found, states) | _lanes(
             found, lanes, kept_from)
 
@@ -111,9 +114,19 @@ def _promise(found: Found, met: Sequence[Met], slipped: Sequence[Slip], coming: 
         }
     return {
         "promise": shown, "promise_kept": report_words.kept(course),
-        "summary": report_words.headline(course, report_words.because(main.because) if main is not None else ""),
+        "summary": report_words.headline(course, report_words.because(main.because) if main is not None else "",
+                                         coming["still"]),
         "slips": [_episode(one) for one in told],
     }
+
+
+def _still(found: Found, coming: Result, lanes: Mapping[str, LaneNow]) -> str:
+    """What keeps the campaign back now, by itself or on every lane that it stands in."""
+    blocked = [one["why"] for one in coming.get("blocked", ())]
+    waiting = [lanes.get(lane) for lane, state, _, count in found.by_lane if lane and count and state in _WAITING]
+    if not blocked and all(lane is not None and lane.state == "held" for lane in waiting):
+        blocked = [lane.why for lane in waiting if lane is not None]
+    return discreet("; ".join(dict.fromkeys(blocked)))
 
 
 def _main(told: Sequence[Episode]) -> Episode | None:
@@ -129,7 +142,8 @@ def _main(told: Sequence[Episode]) -> Episode | None:
 
 def _course(found: Found, coming: Result) -> Course:
     promise = found.promise
-    firsts = {(part.lane, part.slot): part.released_at for part in found.parts if part.first}
+    sent_first = found.firsts()
+    firsts = {(part.lane, part.slot): part.released_at for part in found.parts if sent_first[part.lane, part.slot]}
     ended = [max(one.last_at, firsts[one.lane, one.slot]) for one in found.tried.values()
              if (one.lane, one.slot) in firsts]
     if found.pruned:
@@ -143,7 +157,11 @@ def _course(found: Found, coming: Result) -> Course:
         if promise is not None else None,
         left=sum(count for _, state, _, count in found.standing if state in {*_OPEN, WAITING}),
         ended=max(ended, default=None), expected=parse_instant(expected) if expected else None, sent=sent,
+        leaving=sum(count for _, state, _, count in found.standing if state == "sending"),
         canceled=found.stored.canceled_at is not None,
+        expired=sum(count for _, state, reason, count in found.standing
+                    if state == "skipped" and reason == SkipReason.EXPIRED),
+        promised_late=promise.late if promise is not None else 0,
     )
 
 
@@ -184,9 +202,7 @@ def _outcomes(found: Found, states: Mapping[str, int]) -> Result:
 
 def _segments(found: Found) -> list[Result]:
     """By segment, in the campaign's order: who was sent to, and who was left out for which reason."""
-    released: Counter[str] = Counter()
-    for part in found.parts:
-        released[part.segment] += part.first
+    released = found.sent
     rows: dict[str, Counter[str]] = {}
     skips: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for segment, state, reason, count in found.standing:
@@ -204,13 +220,13 @@ def _segments(found: Found) -> list[Result]:
 def _batches(found: Found, by_slot: Mapping[tuple[str, int], Mapping[str, int]]) -> list[dict[str, Any]]:
     """The campaign's part of every batch, in order of time."""
     made: dict[tuple[int, str], Result] = {}
+    firsts = found.firsts()
     for part in found.parts:
         one = made.setdefault((part.slot, part.lane), {
-            "at": said(part.slot), "released_at": said(part.released_at), "lane": part.lane, "size": 0, "first": 0,
-            "segments": {},
+            "at": said(part.slot), "released_at": said(part.released_at), "lane": part.lane, "size": 0,
+            "first": firsts[part.lane, part.slot], "segments": {},
         })
         one["size"] += part.size
-        one["first"] += part.first
         one["segments"][part.segment] = part.size
     return [one | dict(by_slot.get((lane, slot), {})) for (slot, lane), one in sorted(made.items())]
 

@@ -37,8 +37,8 @@ def shown_lanes(found: Found, now: Mapping[str, LaneNow], spans: Sequence[Span],
     promised, had = Counter[str](), Counter[str]()
     for batch in found.promised:
         promised[batch.lane] += batch.size
-    for part in found.parts:
-        had[part.lane] += part.first
+    for (lane, _), count in found.firsts().items():
+        had[lane] += count
     return [
         {
             "lane": lane, "state": now[lane].state if lane in now else "closed",

@@ -4,7 +4,7 @@ What is read is bounded: a report of more than 100,000 parts of batches, or 20,0
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,6 +42,8 @@ class Found:
     tried: dict[tuple[str, int, str], Tried] = field(default_factory=dict)
     pruned: int = 0                                          # attempts of which nothing is kept: `tried` is empty then
     deferred: Counter[str] = field(default_factory=Counter)  # by segment, now
+    leaving: Counter[tuple[str, int]] = field(default_factory=Counter)  # by lane and slot: no attempt as yet
+    sent: Counter[str] = field(default_factory=Counter)      # by segment: with an attempt, or leaving
     messages: int = 0
     added: int = 0                                           # accepted after the promise
     slots: dict[str, list[SlotRow]] = field(default_factory=dict)
@@ -61,6 +63,15 @@ class Found:
         promised = {batch.lane for batch in self.promise.batches} if self.promise is not None else set()
         used = {part.lane for part in self.parts} | {lane for lane, _, _, _ in self.by_lane}
         return sorted(lane for lane in promised | used if lane)
+
+    def firsts(self) -> Counter[tuple[str, int]]:
+        """What slots (lane, start) sent of the campaign for the first time.
+
+        What was released, and put back before it left, is not among it; where attempts are pruned nobody can tell.
+        """
+        if self.pruned:
+            return _summed(((part.lane, part.slot), part.first) for part in self.parts)
+        return self.leaving + _summed(((one.lane, one.slot), one.firsts) for one in self.tried.values())
 
     @property
     def promised(self) -> list[Promised]:
@@ -128,10 +139,19 @@ async def _messages(works: Works, campaign: str, found: Found) -> None:
         found.messages += page.count
         found.added += page.added
         found.deferred.update(page.deferred)
+        found.leaving.update(page.leaving)
+        found.sent.update(page.sent)
         found.pruned += page.pruned
         report_reads.add(found.tried, page.tried)
     if found.pruned:
         found.tried.clear()     # half of the attempts would be wrong figures
+
+
+def _summed(counts: Iterable[tuple[tuple[str, int], int]]) -> Counter[tuple[str, int]]:
+    total: Counter[tuple[str, int]] = Counter()
+    for key, count in counts:
+        total[key] += count
+    return total
 
 
 async def _slots(works: Works, lane: str, found: Found) -> None:

@@ -49,13 +49,11 @@ def _late(found: Found) -> dict[tuple[str, int], int]:
 
 
 def released(found: Found) -> list[Released]:
-    """What slots released of the campaign for the first time, since the promise."""
+    """What slots sent of the campaign for the first time, since the promise."""
     since = found.promise.stored_at if found.promise is not None else 0
-    sizes: Counter[tuple[str, int, int]] = Counter()
-    for part in found.parts:
-        if part.released_at >= since:
-            sizes[part.lane, part.slot, part.released_at] += part.first
-    return [Released(lane, slot, at, size) for (lane, slot, at), size in sizes.items()]
+    at = {(part.lane, part.slot): part.released_at for part in found.parts if part.released_at >= since}
+    return [Released(lane, slot, at[lane, slot], size) for (lane, slot), size in found.firsts().items()
+            if (lane, slot) in at]
 
 
 def _guests(found: Found) -> list[Guest]:

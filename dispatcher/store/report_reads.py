@@ -27,6 +27,7 @@ class Tried:
     count: int
     first_at: int
     last_at: int
+    firsts: int             # of count: no attempt of theirs was before
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Page:
     added: int                              # accepted after an instant
     deferred: dict[str, int]                # by segment: deferred, and in the queue to be tried again
     tried: list[Tried]
+    leaving: dict[tuple[str, int], int]     # (lane, slot): released, and without an attempt as yet
+    sent: dict[str, int]                    # by segment: with an attempt, or leaving
     pruned: int                             # attempts that messages know of, and that are not there any more
 
 
@@ -70,7 +73,7 @@ class SlotRow:
 async def page(tx: AsyncConnection, campaign: str, after: str, limit: int, since: int) -> Page:
     """The campaign's messages with a key behind `after`: what became of them."""
     these = (
-        select(m.id, m.key, m.created_at, m.segment, m.state, m.reason, m.attempts)
+        select(m.id, m.key, m.created_at, m.segment, m.state, m.reason, m.attempts, m.lane, m.slot)
         .where(m.campaign == campaign, m.key > after).order_by(m.key).limit(limit).subquery()
     )
     last_key, count, added, known = (await tx.execute(
@@ -78,23 +81,35 @@ async def page(tx: AsyncConnection, campaign: str, after: str, limit: int, since
                func.sum(these.c.attempts))
     )).one()
     if not count:
-        return Page(None, 0, 0, {}, [], 0)
+        return Page(None, 0, 0, {}, [], {}, {}, 0)
     deferred = await tx.execute(
         select(these.c.segment, func.count())
         .where(these.c.state == "queued", these.c.reason == "deferred").group_by(these.c.segment)
     )
+    leaving = await tx.execute(
+        select(these.c.lane, these.c.slot, func.count())
+        .where(these.c.state == "sending", these.c.attempts == 0).group_by(these.c.lane, these.c.slot)
+    )
+    sent = await tx.execute(
+        select(these.c.segment, func.count())
+        .where(or_(these.c.attempts > 0, these.c.state == "sending")).group_by(these.c.segment)
+    )
     tried = await _tried(tx, these)
     return Page(last_key, count, int(added), {segment: number for segment, number in deferred},  # noqa: C416 -- dict() of rows is not typed
-                tried, int(known) - sum(one.count for one in tried))
+                tried, {(lane, slot): number for lane, slot, number in leaving},
+                {segment: number for segment, number in sent},  # noqa: C416 -- as above
+                int(known) - sum(one.count for one in tried))
 
 
 async def _tried(tx: AsyncConnection, these: Subquery) -> list[Tried]:
     a = attempts.c
     rows = await tx.execute(
-        select(a.lane, a.slot, a.outcome, func.count(), func.min(a.at), func.max(a.at))
+        select(a.lane, a.slot, a.outcome, func.count(), func.min(a.at), func.max(a.at),
+               func.sum(case((a.number == 1, 1), else_=0)))
         .join(these, these.c.id == a.message).group_by(a.lane, a.slot, a.outcome)
     )
-    return [Tried(*row) for row in rows]
+    return [Tried(lane, slot, outcome, count, first_at, last_at, int(firsts))
+            for lane, slot, outcome, count, first_at, last_at, firsts in rows]
 
 
 async def other_parts(
@@ -145,5 +160,6 @@ def add(total: dict[tuple[str, int, str], Tried], some: Iterable[Tried]) -> None
         key = (one.lane, one.slot, one.outcome)
         before = total.get(key)
         total[key] = one if before is None else Tried(
-            *key, before.count + one.count, min(before.first_at, one.first_at), max(before.last_at, one.last_at)
+            *key, before.count + one.count, min(before.first_at, one.first_at), max(before.last_at, one.last_at),
+            before.firsts + one.firsts,
         )

@@ -60,6 +60,14 @@ def test_every_cause_has_words() -> None:
      (False, "The promise was not kept: it will end 2 h later than promised, as it was held.")),
     (replace(DONE, left=40, expected=9 * HOUR), (None, "It keeps its promise so far, with 40 messages left.")),
     (replace(DONE, left=1), (None, "It stands still, with 1 message left, as it was held.")),
+    (replace(DONE, left=1, leaving=1), (None, "The last of it is under way: 1 message.")),
+    (replace(DONE, expired=7),
+     (False, "The promise was not kept: 7 messages expired before a place came, as it was held.")),
+    (replace(DONE, expired=7, promised_late=3, left=2, expected=9 * HOUR),
+     (False, ("The promise was not kept: 7 messages expired before a place came, and 3 were said to, as it was held; "
+              "2 messages left."))),
+    (replace(DONE, expired=7, promised_late=7),
+     (True, "The promise was kept: it ended when it was promised to; 7 messages expired, as it had said.")),
     (replace(DONE, ended=None), (True, "Nothing of it was sent: nobody was left to send to.")),
     (replace(DONE, canceled=True), (None, "It was canceled; 100 messages had been sent.")),
     (replace(DONE, promised_end=None),
@@ -71,6 +79,11 @@ def test_every_cause_has_words() -> None:
 ])
 def test_the_promise_is_told_in_a_sentence(course: Course, told: tuple[bool | None, str]) -> None:
     assert (kept(course), headline(course, "it was held")) == told
+
+
+def test_what_keeps_it_back_now_is_told_and_not_what_once_did() -> None:
+    assert headline(replace(DONE, left=2), "the daemon did not run", "words being checked") == \
+        "It stands still, with 2 messages left: words being checked."
 
 
 def test_without_a_cause_none_is_named() -> None:

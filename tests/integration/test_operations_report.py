@@ -148,7 +148,7 @@ async def test_a_lane_held_by_the_dispatcher_is_told_from_one_held_by_a_person(o
     await one.hold("lane", LANE, until=at("2026-03-02 11:30:00"))      # what it comes to, whoever does it
     await one.run_until(at("2026-03-02 13:30:00"))
     told = await report(one)
-    assert slips(told)[0] == (LANE, "02T10", 20, 0, "lane_held")
+    assert slips(told)[0] == (LANE, "02T09", 30, 10, "lane_held")     # half of what was released at nine came back
     assert why(told, "lane_held") == "the lane was held: bounces: 6 of 100 for [address]"
 
 
@@ -162,7 +162,7 @@ async def test_a_daemon_that_did_not_run_is_named_from_when_to_when(one: World) 
     told = await report(one)
     first = told["slips"][0]
     assert (slips(told)[0][2:], first["since"], first["ended"]) == (
-        (30, 0, "stopped"), "2026-03-02T09:30:00Z", "2026-03-02T12:30:00Z")
+        (40, 10, "stopped"), "2026-03-02T09:30:00Z", "2026-03-02T12:30:00Z")
     assert {cause for *_, cause in slips(told)} <= {"stopped", "then stopped"}
 
 
