@@ -9,11 +9,12 @@ The rule, in the order in which it is applied (product.md, section 4; `allowance
    three was unhealthy: the base again. If it was filled to 90 %: times `growth`, rounded down, but one more at least.
    If not: the base again.
 4. Guard: less than `guard` times the most that was sent in any of the last 7 steps, or `start` if that is more.
-5. A lane with none of its last three unhealthy is never below `start`.
+5. A lane with none of its last three unhealthy is never below `start`; but one that was brought down climbs back by
+   growth alone, without a jump, until it allows again what its unhealthy steps allowed, or until 30 are behind it.
 6. Never above `ceiling`. (Never below 1: neither `start` nor `ceiling` can be, and shrinking stops there.)
 
 With explicit `steps` the first of them is the start, growing means going to the next greater one, and the last is one
-more ceiling. The guard then does not apply: the timetable is the operator's own word, and `check` warns of its jumps.
+more ceiling; below the first one it grows by `growth`. The guard then does not apply: the timetable is the operator's own word, and `check` warns of its jumps.
 
 All of it follows from the settings in force and the steps behind, so a changed setting bites at once, in the middle
 of a step too. Numbers are whole, and no float takes part: growth 1.2 is 6/5 here.
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
+from itertools import takewhile
 from math import ceil, floor
 from typing import Final
 
@@ -32,6 +34,7 @@ from config.units import MILLISECONDS
 from dispatcher.core.calendar import Slot
 
 _REMEMBERED: Final = 7             # sending steps that the guard looks at
+_CLIMBS: Final = 30                # sending steps, at most, in which a lane that was brought down climbs back
 _REST: Final = 3                   # sending steps without growth after an unhealthy one
 _SHRINK: Final = Fraction(3, 4)
 _FILLED: Final = Fraction(9, 10)
@@ -107,7 +110,8 @@ def allowance(ramp: Ramp, past: Sequence[PastStep], at: int) -> Allowance:
     `past` holds the lane's earlier steps, oldest first, without the one that the allowance is for; the last few are
     enough. `at` is the start of that step: asked so, a lane does not turn cold in the middle of a step it sends in.
     """
-    recent = _recent(past, ramp.cold_after, at)
+    behind = _recent(past, ramp.cold_after, at)
+    recent = behind[:_REMEMBERED]
     start, top = first_allowance(ramp), _top(ramp)
     if not recent:
         was_warm = any(step.sent > 0 for step in past)
@@ -117,7 +121,7 @@ def allowance(ramp: Ramp, past: Sequence[PastStep], at: int) -> Allowance:
     if not ramp.steps:
         most = max(step.sent for step in recent)
         found = _bounded(found, max(ceil(_exact(ramp.guard) * most) - 1, start), Why.GUARD)
-    if well and found.value < start:
+    if well and found.value < start and _has_regained(behind):
         found = Allowance(start, Why.START)
     return _bounded(found, top)
 
@@ -134,11 +138,17 @@ def _recent(past: Sequence[PastStep], cold_after: int, at: int) -> list[PastStep
         if step.sent <= 0:
             continue
         last_at = step.end if step.last_at is None else step.last_at
-        if len(recent) == _REMEMBERED or at - last_at > cold_after:
+        if len(recent) == _CLIMBS or at - last_at > cold_after:
             break
         recent.append(step)
         at = step.start
     return recent
+
+
+def _has_regained(behind: Sequence[PastStep]) -> bool:
+    """Whether the lane has allowed again, since its last unhealthy step, what its unhealthy steps allowed at most."""
+    fell_from = max((step.allowance for step in behind if not step.healthy), default=0)
+    return any(step.allowance >= fell_from for step in takewhile(lambda step: step.healthy, behind))
 
 
 def _followed(ramp: Ramp, recent: Sequence[PastStep], *, well: bool) -> Allowance:
@@ -156,11 +166,12 @@ def _followed(ramp: Ramp, recent: Sequence[PastStep], *, well: bool) -> Allowanc
 
 
 def _grown(ramp: Ramp, base: int) -> int:
-    if ramp.steps:
+    if ramp.steps and base >= ramp.steps[0]:
         return next((step for step in ramp.steps if step > base), base)
     if ramp.growth <= 1:
         return base
-    return max(floor(base * _exact(ramp.growth)), base + 1)
+    grown = max(floor(base * _exact(ramp.growth)), base + 1)
+    return min(grown, ramp.steps[0]) if ramp.steps else grown
 
 
 def _top(ramp: Ramp) -> int:

@@ -20,8 +20,8 @@ from dispatcher.store import history, life
 from dispatcher.store.rows import insert_into
 from dispatcher.store.tables import batches, steps
 
-LOOK_BACK = 12
-"""Sending steps that the ramp's rules look at: 7 for the guard, 3 after an unhealthy one, and some to spare."""
+LOOK_BACK = 30
+"""Sending steps that the ramp's rules look at: 7 for the guard, 3 after an unhealthy one, 30 for a way back up."""
 
 
 @dataclass(frozen=True, slots=True)

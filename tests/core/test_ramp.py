@@ -159,8 +159,32 @@ def test_an_unhealthy_lane_goes_below_start_but_never_below_1() -> None:
     assert after(ramp(start=1), bad(1, 0)) == (1, "shrunk")
 
 
-def test_a_lane_that_has_recovered_is_lifted_to_start() -> None:
-    assert after(ramp(), bad(100, 0) + days(75, 75, 75, first=1)) == (100, "start")
+def test_a_lane_that_was_brought_down_climbs_back_to_start_by_growth_alone() -> None:
+    past = bad(100, 0) + bad(75, 1) + bad(56, 2) + days(42, 42, 42, first=3)
+    seen = []
+    while not seen or seen[-1] < 144:
+        seen.append(after(ramp(), past)[0])
+        past += days(seen[-1], first=len(past))
+    assert seen == [50, 60, 72, 86, 103, 123, 147]
+
+
+def test_a_lane_that_has_regained_what_it_had_is_lifted_to_start_again() -> None:
+    fell = bad(100, 0) + days(75, 75, 75, first=1)
+    assert after(ramp(start=500), fell) == (90, "grown")
+    assert after(ramp(start=500), fell + days(90, first=4)) == (108, "grown")
+    assert after(ramp(start=500), fell + days(90, 108, first=4)) == (500, "start")
+
+
+def test_a_fall_of_more_than_30_sending_steps_ago_is_forgotten() -> None:
+    fell = bad(100, 0)
+    assert after(ramp(), fell + days(*[(50, 75)] * 29, first=1)) == (75, "same")
+    assert after(ramp(), fell + days(*[(50, 75)] * 30, first=1)) == (100, "start")
+
+
+def test_below_its_first_entry_a_timetable_grows_by_growth() -> None:
+    which = ramp(steps=(200, 500), ceiling=5_000)
+    assert after(which, bad(200, 0) + days(150, 150, 150, first=1)) == (180, "grown")
+    assert after(which, bad(200, 0) + days(150, 150, 150, 180, first=1)) == (200, "grown")
 
 
 def test_a_timetable_shrinks_and_recovers_too() -> None:
@@ -231,6 +255,7 @@ def test_no_history_breaks_the_guard_the_ceiling_or_the_floor(
     sending = [step for step in past if step.sent > 0][-7:]
     assert 1 <= found <= ceiling
     assert found <= start or found < guard * max(step.sent for step in sending)
-    if all(step.healthy for step in sending[-3:]):
+    if all(step.healthy for step in past):
         assert found >= min(start, ceiling)
-    assert found == allowance(which, sending, now).value or not sending
+    behind = [step for step in past if step.sent > 0][-30:]
+    assert found == allowance(which, behind, now).value or not sending
