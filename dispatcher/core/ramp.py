@@ -14,7 +14,8 @@ The rule, in the order in which it is applied (product.md, section 4; `allowance
 6. Never above `ceiling`. (Never below 1: neither `start` nor `ceiling` can be, and shrinking stops there.)
 
 With explicit `steps` the first of them is the start, growing means going to the next greater one, and the last is one
-more ceiling; below the first one it grows by `growth`. The guard then does not apply: the timetable is the operator's own word, and `check` warns of its jumps.
+more ceiling; below the first one it grows by `growth`. The guard then does not apply: the timetable is the operator's
+own word, and `check` warns of its jumps.
 
 All of it follows from the settings in force and the steps behind, so a changed setting bites at once, in the middle
 of a step too. Numbers are whole, and no float takes part: growth 1.2 is 6/5 here.

@@ -20,6 +20,6 @@ async def test_a_short_round_of(row: Row, store: str) -> None:
     if store == "postgresql":
         need_postgresql()
     figures = await play(row, store, SHORT, SEED)
-    assert figures.faults() == []
+    assert row.faults(figures) == []
     assert figures.kills == SHORT.breaks
     assert figures.messages == SHORT.messages
