@@ -20,7 +20,6 @@ from support.rounds.judge import COLUMNS
 from support.rounds.play import Size, play
 from support.rounds.rows import ROWS, Row
 
-ALLOWANCE: Final = 300
 STORES: Final = ("sqlite", "postgresql")
 
 
@@ -49,7 +48,7 @@ async def run(asked: argparse.Namespace) -> int:
             failed = 1
             continue
         began = time.monotonic()
-        figures = await play(row, store, Size(asked.messages, asked.breaks, ALLOWANCE), asked.seed)
+        figures = await play(row, store, Size(asked.messages, asked.breaks, asked.allowance), asked.seed)
         cells = " | ".join(f"{getattr(figures, name):,}" for name in COLUMNS)
         say(f"| {row.name} | {store} | {cells} | {time.monotonic() - began:.0f} |")
         if row.faults(figures):
@@ -63,6 +62,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Break real daemons, and count what came of it.")
     parser.add_argument("--messages", type=int, default=20_000, help="in each round")
     parser.add_argument("--breaks", type=int, default=200, help="kills, stops or ended sessions in each round")
+    parser.add_argument("--allowance", type=int, default=300, help="of each step of 5 seconds of each of the two lanes")
     parser.add_argument("--store", choices=STORES)
     parser.add_argument("--row", default="", help="only rows with these words in their name")
     parser.add_argument("--seed", type=int, default=1)

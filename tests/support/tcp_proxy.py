@@ -25,7 +25,11 @@ class Proxy:
         if not self.open:
             writer.transport.abort()
             return
-        to_server, from_client = await asyncio.open_connection(*self._target)
+        try:
+            to_server, from_client = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
         self._both.append((writer, from_client))
         back = asyncio.create_task(self._answers(to_server, writer))
         self._tasks.add(back)
@@ -45,6 +49,11 @@ class Proxy:
         writer.transport.abort()
         if not self.silent:
             from_client.transport.abort()
+
+    def lead_to(self, port: int) -> None:
+        """Bring who comes from now on to another port, and end every connection."""
+        self._target = (self._target[0], port)
+        self.cut()
 
     def cut(self) -> None:
         """End every connection."""

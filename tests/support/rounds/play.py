@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.cluster import Cluster, Pair, cluster, pair
 from support.postgresql import new_database
 from support.rounds.judge import Figures, judge
 from support.rounds.rows import Round, Row
@@ -29,10 +30,10 @@ class Size:
 async def play(row: Row, store: str, size: Size, seed: int) -> Figures:
     """Play it; its figures."""
     with tempfile.TemporaryDirectory(prefix="round-") as name:
-        async with SmtpServer() as server, _place(store) as address:
+        async with SmtpServer() as server, _place(store, row.server) as (address, own):
             stage = Stage(Path(name), _url(address), server, seed, size.allowance)
             stage.flaws = row.flaws
-            done = await row.play(Round(stage, size.messages // 2, size.breaks, address))
+            done = await row.play(Round(stage, size.messages // 2, min(size.breaks, row.most), address, own))
             database = await _opened(Path(name), address)
             try:
                 return judge(await stage.record(database), done)
@@ -41,12 +42,15 @@ async def play(row: Row, store: str, size: Size, seed: int) -> Figures:
 
 
 @asynccontextmanager
-async def _place(store: str) -> AsyncIterator[Address | None]:
+async def _place(store: str, server: str) -> AsyncIterator[tuple[Address | None, Cluster | Pair | None]]:
     if store == "sqlite":
-        yield None
-        return
-    async with new_database() as address:
-        yield address
+        yield None, None
+    elif server:
+        async with (pair() if server == "pair" else cluster()) as own:
+            yield own.address, own
+    else:
+        async with new_database() as address:
+            yield address, None
 
 
 def _url(address: Address | None) -> str:

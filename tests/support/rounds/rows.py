@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from support.cluster import Cluster, Pair
 from support.daemons import Daemon
 from support.needs import need_program
 from support.postgresql import tell
@@ -35,6 +36,7 @@ class Round:
     messages: int               # of each campaign
     breaks: int
     address: Address | None     # of its store in PostgreSQL
+    server: Cluster | Pair | None = None    # the server of it that is this round's own
 
 
 Play = Callable[[Round], Awaitable[int]]
@@ -52,6 +54,8 @@ class Row:
     play: Play
     stores: tuple[str, ...] = ("sqlite", "postgresql")
     flaws: float = 0.01         # share of hand-overs that the server fails by itself
+    server: str = ""            # "own": a PostgreSQL of its own; "pair": with a standby
+    most: int = 1_000_000       # breaks of a round
     clean: bool = False         # nothing may be in doubt, and nobody may get a copy
 
     def faults(self, figures: Figures) -> list[str]:
@@ -218,14 +222,27 @@ async def by_sigterm(one: Round) -> int:
 
 async def by_ended_sessions(one: Round) -> int:
     """One life through which PostgreSQL ends every session, again and again."""
-    assert one.address is not None
+    async def end() -> None:
+        await tell("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                   "AND pid <> pg_backend_pid() AND application_name = 'dispatcher'", address=one.address)
+
+    return await through(one, end)
+
+
+async def by_restarts(one: Round) -> int:
+    """One life through which PostgreSQL itself is ended as by kill -9, and starts again or is taken over from."""
+    assert one.server is not None
+    return await through(one, one.server.restart)
+
+
+async def through(one: Round, strike: Callable[[], Awaitable[None]]) -> int:
+    """One life of the daemon, through which something else is broken."""
     async with one.stage.life() as living:
         await one.stage.people(living, one.messages)
         with producing(one, 0) as producer:
             for _ in range(one.breaks):
                 await asyncio.sleep(one.stage.chance.uniform(0.05, 0.6))     # a moment by chance
-                await tell("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-                           "AND pid <> pg_backend_pid() AND application_name = 'dispatcher'", address=one.address)
+                await strike()
             await producer
         living.process.send_signal(signal.SIGTERM)
         assert await living.ended() == 0
@@ -240,4 +257,6 @@ ROWS: Final = (
     Row("kill -9 in a sync", at_syncs, ("sqlite",)),
     Row("SIGTERM in a batch", by_sigterm, flaws=0.0, clean=True),
     Row("sessions ended", by_ended_sessions, ("postgresql",)),
+    Row("PostgreSQL killed and restarted", by_restarts, ("postgresql",), server="own"),
+    Row("PostgreSQL failed over to its standby", by_restarts, ("postgresql",), server="pair", most=1),
 )
