@@ -20,8 +20,9 @@ from dispatcher.core.model import Campaign, Category, Customer, Priority, SkipRe
 from dispatcher.intake.facts import update_customers
 from dispatcher.intake.requests import SendRequest
 from dispatcher.policy import Policy
-from dispatcher.store import controls, customers, domains, incidents, life, queue
+from dispatcher.store import changes, controls, customers, domains, incidents, life, queue
 from dispatcher.store.campaigns import StoredCampaign
+from dispatcher.store.changes import Change
 from dispatcher.store.incidents import Thread
 from dispatcher.store.queue import NewMessage
 from dispatcher.store.tallies import Deltas, apply
@@ -189,3 +190,4 @@ async def _supersede(
     for state in {state for _, state in found}:
         overtaken = [message for message, its_state in found if its_state == state]
         await queue.skip(tx, overtaken, SkipReason.SUPERSEDED, now, deltas, before=state)
+    await changes.tell(tx, Change.STOPS)      # some may have been released

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import String, bindparam, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatcher.store import changes
+from dispatcher.store.changes import Change
 from dispatcher.store.rows import among, fields, insert_into
 from dispatcher.store.tables import LIVE, campaign_versions, campaigns, expansions, tallies
 
@@ -139,6 +141,7 @@ async def cancel(tx: AsyncConnection, campaign: str, reason: str, now: int) -> N
     await tx.execute(
         update(campaigns).where(campaigns.c.id == campaign).values(canceled_at=now, canceled_reason=reason)
     )
+    await changes.tell(tx, Change.STOPS)
 
 
 async def start_expansion(tx: AsyncConnection, campaign: str, now: int) -> Expansion:
@@ -149,6 +152,7 @@ async def start_expansion(tx: AsyncConnection, campaign: str, now: int) -> Expan
     key = (await tx.execute(insert_into(tx, expansions).returning(expansions.c.id), {
         "campaign": campaign, "cursor": "", "accepted": 0, "duplicate": 0, "started_at": now,
     })).scalar_one()
+    await changes.tell(tx, Change.STOPS)       # earlier updates of its incident wait until it is done
     return Expansion(key, campaign, "", 0, 0)
 
 

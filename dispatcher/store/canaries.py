@@ -12,6 +12,8 @@ from sqlalchemy import BigInteger, and_, bindparam, case, delete, func, or_, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.states import State
+from dispatcher.store import changes
+from dispatcher.store.changes import Change
 from dispatcher.store.controls import Hold
 from dispatcher.store.record_tables import canaries, canary_messages
 from dispatcher.store.rows import among, insert_into
@@ -117,6 +119,8 @@ async def put(tx: AsyncConnection, row: CanaryRow) -> None:
         {"campaign": row.campaign, "state": row.state, "released": row.released, "began_at": row.began_at,
          "until": row.until, "why": row.why},
     )
+    if row.state is CanaryState.FAILED:
+        await changes.tell(tx, Change.STOPS)
 
 
 async def add_messages(tx: AsyncConnection, campaign: str, ids: Iterable[int]) -> None:

@@ -8,6 +8,8 @@ from sqlalchemy import BigInteger, bindparam, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.states import State
+from dispatcher.store import changes
+from dispatcher.store.changes import Change
 from dispatcher.store.rows import among, among_those, insert_into, listed
 from dispatcher.store.tables import campaigns, holds, messages, suppressions
 
@@ -44,6 +46,7 @@ async def suppress(tx: AsyncConnection, added: Sequence[Suppression]) -> None:
         [{"address": one.address, "category": one.category, "reason": one.reason, "note": one.note, "at": one.at}
          for one in added],
     )
+    await changes.tell(tx, Change.STOPS)
 
 
 async def unsuppress(tx: AsyncConnection, address: str) -> int:
@@ -87,6 +90,7 @@ async def hold(tx: AsyncConnection, one: Hold) -> None:
         ),
         {"kind": one.kind, "name": one.name, "reason": one.reason, "by": one.by, "at": one.at, "until": one.until},
     )
+    await changes.tell(tx, Change.STOPS)
 
 
 async def resume(tx: AsyncConnection, kind: str, name: str) -> bool:

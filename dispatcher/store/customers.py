@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.model import Customer
 from dispatcher.core.states import State
-from dispatcher.store import life
+from dispatcher.store import changes, life
+from dispatcher.store.changes import Change
 from dispatcher.store.record_tables import domains
 from dispatcher.store.rows import (
     CUSTOMER_COLUMNS,
@@ -95,6 +96,11 @@ async def released_of(tx: AsyncConnection, ids: Sequence[str]) -> set[str]:
     return {customer for (customer,) in rows}
 
 
+async def known(tx: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    """Which of these are known."""
+    return {one for (one,) in await tx.execute(select(customers.c.id).where(among(customers.c.id, ids)))}
+
+
 async def erase(tx: AsyncConnection, customer: str) -> bool:
     """Forget a person: fields, messages' data and the replies that may quote an address. The ledger stays.
 
@@ -106,6 +112,7 @@ async def erase(tx: AsyncConnection, customer: str) -> bool:
     await tx.execute(update(messages).where(messages.c.customer == customer).values(scrubbed))
     await _forget_domain(tx, customer)
     gone = await tx.execute(delete(customers).where(customers.c.id == customer))
+    await changes.tell(tx, Change.STOPS)
     return bool(gone.rowcount)
 
 

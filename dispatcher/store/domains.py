@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.domains import Domain, Reason
 from dispatcher.core.model import Message
+from dispatcher.store import changes
+from dispatcher.store.changes import Change
 from dispatcher.store.queue import place
 from dispatcher.store.record_tables import domains
 from dispatcher.store.rows import among, fields, insert_into
@@ -69,6 +71,13 @@ async def put(tx: AsyncConnection, known: Sequence[Domain]) -> None:
         ),
         [_values(one) for one in known],
     )
+    await changes.tell(tx, Change.NAMES)
+
+
+async def asked_since(tx: AsyncConnection, instant: int, after: str, limit: int) -> list[Domain]:
+    """Domains that were asked about at an instant or later, behind a name, in the order of names."""
+    query = select(*_COLUMNS).where(d.asked_at >= instant, d.domain > after)
+    return await _some(tx, query.order_by(d.domain).limit(limit))
 
 
 async def count(tx: AsyncConnection) -> tuple[int, int]:

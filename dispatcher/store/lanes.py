@@ -8,6 +8,8 @@ from sqlalchemy import BigInteger, String, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.reputation import UNBLEMISHED, LaneState, Reputation
+from dispatcher.store import changes
+from dispatcher.store.changes import Change
 from dispatcher.store.controls import Hold
 from dispatcher.store.record_tables import lanes
 from dispatcher.store.rows import insert_into
@@ -44,6 +46,7 @@ async def write(tx: AsyncConnection, lane: str, reputation: Reputation) -> None:
         ),
         {"lane": lane, **asdict(reputation)},
     )
+    await changes.tell(tx, Change.STOPS)
 
 
 _HELD: Final = (

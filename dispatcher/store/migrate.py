@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST: Final = "0002"
+NEWEST: Final = "0003"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -31,6 +31,11 @@ async def to_newest(connection: AsyncConnection, admit: Callable[[Connection], N
 def has_meta(connection: Connection) -> bool:
     """Whether there is a table for single words about the store; False for an empty one."""
     return inspect(connection).has_table("meta")
+
+
+def has_instances(connection: Connection) -> bool:
+    """Whether the schema knows of daemons that share the store."""
+    return inspect(connection).has_table("instances")
 
 
 def current(connection: Connection) -> str | None:

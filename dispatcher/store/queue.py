@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Integer, Select, String, bindparam, func, select, update
+from sqlalchemy import BigInteger, Integer, Select, String, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.model import Customer, Message
@@ -142,15 +142,19 @@ async def head(tx: AsyncConnection, lane: str, run: tuple[str, int, int], after:
 
 _TAKE: Final = update(messages).where(among_those(m.id, "ids")).values(
     state=move(State.QUEUED, State.SENDING), slot=bindparam("its_slot", type_=BigInteger()), begun=0, reason="",
+    owner=bindparam("its_owner", type_=BigInteger()),
     version=func.coalesce(m.version, bindparam("its_version", type_=Integer())),
     released_at=func.coalesce(m.released_at, bindparam("now", type_=BigInteger())),
 )
 
 
-async def take(tx: AsyncConnection, taken: Sequence[Message], version: int, slot: int, now: int) -> None:
+async def take(
+    tx: AsyncConnection, taken: Sequence[Message], version: int, slot: int, now: int, owner: int | None = None
+) -> None:
     """Put queued messages of one campaign into a batch. The first release fixes version and instant for good."""
     await tx.execute(_TAKE, {
         "ids": listed(one.id for one in taken), "its_slot": slot, "its_version": version, "now": now,
+        "its_owner": owner,
     })
 
 
@@ -261,9 +265,16 @@ async def queued_of(
     return [(message_of(row), TALLY_WAITING if row[_WIDTH] else State.QUEUED) for row in rows]
 
 
-async def sending(tx: AsyncConnection, limit: int) -> list[tuple[Message, int, int]]:
-    """Messages that are out: with their slot, and whether they were perhaps handed over. Read at start only."""
+async def sending(
+    tx: AsyncConnection, limit: int, living: Sequence[int] = (), *, free: bool = True
+) -> list[tuple[Message, int, int]]:
+    """Messages that are out: with their slot, and whether they were perhaps handed over. Read when a daemon has ended.
+
+    What is of these instances is left out; and so is, unless `free`, what is nobody's in particular.
+    """
     query = select(*MESSAGE_COLUMNS, m.slot, m.begun).where(SENDING).order_by(m.lane, m.slot)
+    if living:
+        query = query.where(or_(m.owner.not_in(living), m.owner.is_(None)) if free else m.owner.not_in(living))
     rows = await tx.execute(query.limit(limit))
     return [(message_of(row), row[_WIDTH], row[_WIDTH + 1]) for row in rows]
 

@@ -1,6 +1,7 @@
 """The tables beside queue and ledger: what lanes have come to, what happened, what was promised, who runs a domain.
 
-As in tables.py, instants are milliseconds since the epoch, and JSON is text by our own hands.
+And those by which daemons that share a store know of each other. As in tables.py, instants are milliseconds since the
+epoch, and JSON is text by our own hands.
 """
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, PrimaryKeyConstraint, Table, Text
@@ -94,4 +95,22 @@ canary_messages = Table(
     Column("campaign", String, nullable=False),
     Column("message", Id, nullable=False),
     PrimaryKeyConstraint("campaign", "message"),
+)
+
+# The daemons that share a store, where several may (instances.py): instants by the database's own clock.
+instances = Table(
+    "instances", metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("machine", String, nullable=False),
+    Column("process", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),        # its last heartbeat
+    Column("lease_until", Instant, nullable=False),    # after that it writes nothing any more
+)
+
+# How often others had something to hear of (changes.py).
+changes = Table(
+    "changes", metadata,
+    Column("name", String, primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )

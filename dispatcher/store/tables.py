@@ -122,6 +122,7 @@ messages = Table(
     Column("slot", Instant),                       # of the batch it is in, or was in last
     Column("begun", Integer, nullable=False),      # 1: sending, and perhaps handed over
     Column("finished_at", Instant),
+    Column("owner", BigInteger),                   # sending: the instance that delivers it; none: no one in particular
     UniqueConstraint("campaign", "key"),
 )
 

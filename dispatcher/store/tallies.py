@@ -12,11 +12,15 @@ from typing import Any, Final
 from sqlalchemy import Insert, Select, String, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatcher.store import changes
+from dispatcher.store.changes import Change
 from dispatcher.store.rows import among, insert_into
 from dispatcher.store.tables import LIVE, tallies
 
 WAITING = "waiting"
 """The state in tallies of a message that is queued but not yet due."""
+
+QUEUED: Final = "queued"
 
 _NAMES: Final = [column.name for column in tallies.c]
 
@@ -51,11 +55,13 @@ class Run:
 
 
 async def apply(tx: AsyncConnection, deltas: Deltas) -> None:
-    """Write a transaction's changes; always its last statement but the commit, so that the rows are held briefly."""
+    """Write a transaction's changes; always the last that it does but the commit, so that the rows are held briefly."""
     changed = [(*place, change) for place, change in sorted(deltas.items()) if change]
     if not changed:
         return
     await tx.execute(_addition(tx.dialect.name), [dict(zip(_NAMES, row, strict=True)) for row in changed])
+    if any(state == QUEUED and change > 0 for *_, state, _reason, change in changed):
+        await changes.tell(tx, Change.NEWS)
 
 
 @cache
