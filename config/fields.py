@@ -200,6 +200,7 @@ def _words(write: Callable[..., str]) -> PlainSerializer:
 _Duration = _words(format_duration)
 Duration = Annotated[int, duration(1_000), _Duration]                      # a second or more
 Delay = Annotated[int, duration(1_000, 30 * DAY), _Duration]
+Lease = Annotated[int, duration(1_000, 600_000), _Duration]
 StopWithin = Annotated[int, duration(1_000, 3_600_000), _Duration]
 Patience = Annotated[int, duration(100, 60_000), _Duration]
 Every = Annotated[int, duration(100, DAY), _Duration]

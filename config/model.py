@@ -20,6 +20,7 @@ from config.fields import (
     Duration,
     HostName,
     Hours,
+    Lease,
     Line,
     MailboxText,
     Name,
@@ -93,6 +94,7 @@ class Store(Table):
     password: Secret | None = None                       # of PostgreSQL's user
     ca_file: CaFile | None = None                        # PEM: authorities to trust instead of the system's
     keep: Duration | None = None                         # the details of what finished; None: for ever
+    lease: Lease = 30 * MILLISECONDS["s"]                # PostgreSQL: a daemon unheard of so long has ended; 1s to 10m
 
     @property
     def path(self) -> Path | None:
@@ -109,7 +111,7 @@ class Store(Table):
         database, faults = self.postgresql, list[Placed]()
         if database is None:
             faults += [((key,), "means nothing to a store in a SQLite file; leave it out")
-                       for key in ("password", "ca_file") if getattr(self, key) is not None]
+                       for key in ("password", "ca_file", "lease") if key in self.model_fields_set]
         else:
             if self.ca_file is not None and database.sslmode not in VERIFYING:
                 faults.append((("ca_file",), f"means nothing unless the url insists: ?sslmode={SslMode.VERIFY_FULL}"))

@@ -21,12 +21,13 @@ from dispatcher.clock import SystemClock
 from dispatcher.engine import resolver
 from dispatcher.engine.daemon import Engine
 from dispatcher.engine.journal import Journal
+from dispatcher.engine.watch import Watch
 from dispatcher.engine.ways import Ways
 from dispatcher.engine.works import Works
 from dispatcher.operations.office import Office
 from dispatcher.operations.reload import Reloader, apply_folder, follow_all
 from dispatcher.policy import policy_of
-from dispatcher.store.database import Database, StoreError
+from dispatcher.store.database import Database, SharedDatabase, StoreError
 from dispatcher.store.lock import StoreLockedError
 from dispatcher.store.opening import open_database
 from dispatcher.web.admin import build_admin, build_runner
@@ -69,12 +70,15 @@ def run_daemon(config_path: Path) -> int:
 
 @contextlib.asynccontextmanager
 async def open_office(settings: Settings, role: str) -> AsyncIterator[Office]:
-    """The store opened for one command, without a daemon. StoreLockedError says who has it."""
+    """The store opened for one command, without a daemon here. StoreLockedError says who has it."""
     database = await open_database(settings.store, role)
     try:
         works = _works(database, settings)
         await resolver.load(works)
-        yield Office(works)
+        office = Office(works)
+        yield office
+        with contextlib.suppress(DBAPIError):       # what was done is done; they hear of it with the next change
+            await office.tell_others()
     finally:
         await database.close()
 
@@ -90,8 +94,10 @@ async def _run(config_path: Path, loaded: Loaded) -> int:
         log.error("not_started", why=str(error))  # noqa: TRY400 -- the message says what to do
         return FAILED
     try:
-        return await _serve(config_path, _works(database, settings), signals)
-    except (SocketError, DBAPIError) as error:
+        works = _works(database, settings)
+        works.watch = _watch(database, settings)
+        return await _serve(config_path, works, signals)
+    except (SocketError, StoreError, DBAPIError, TimeoutError) as error:
         why = error.orig if isinstance(error, DBAPIError) else error
         log.error("not_started", why=str(why))  # noqa: TRY400 -- the message says what to do
         return FAILED
@@ -104,6 +110,7 @@ async def _serve(config_path: Path, works: Works, signals: service.Signals) -> i
     office = Office(works, engine, since=works.clock.now())
     reloader = Reloader(works, engine, office, config_path)
     reloader.counted.last_at = office.since
+    await engine.join()
     await engine.look_back()
     office.reload = service.with_notice(reloader)
     applied, office.faults = await apply_folder(works)
@@ -154,6 +161,11 @@ async def _admin(office: Office, reloader: Reloader) -> AsyncIterator[None]:
             remove(path, made)
     finally:
         await runner.cleanup()
+
+
+def _watch(database: Database, settings: Settings) -> Watch | None:
+    """What a daemon shares its store by, where the store can be shared."""
+    return Watch(database, settings.store.lease) if isinstance(database, SharedDatabase) else None
 
 
 def _works(database: Database, settings: Settings) -> Works:

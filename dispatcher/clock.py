@@ -20,6 +20,11 @@ LONGEST_SLEEP: Final = 30.0
 Result = TypeVar("Result")
 
 
+def since_boot() -> float:
+    """Seconds that only ever grow, also while the machine sleeps: what leases are counted by, whatever a Clock says."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Clock(Protocol):
     """What the shell asks a clock."""
 

@@ -5,6 +5,7 @@ is time for. systemd's watchdog is fed from the dispatch loop itself, and no lon
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -93,6 +94,7 @@ async def run(engine: Engine, signals: Signals, reload: Callable[[], Awaitable[R
     """Live until told to stop; False where the engine failed before."""
     others = [asyncio.create_task(_reload_when_told(signals, reload)), asyncio.create_task(_beat(engine))]
     stopping = asyncio.create_task(signals.stop.wait())
+    _end_where_too_late(engine)
     systemd.notify("READY=1", "STATUS=sending")
     log.info("ready")
     try:
@@ -109,6 +111,22 @@ async def run(engine: Engine, signals: Signals, reload: Callable[[], Awaitable[R
         await asyncio.gather(stopping, *others, return_exceptions=True)
     log.info("stopped")
     return failed is None and drained
+
+
+def _end_where_too_late(engine: Engine) -> None:
+    """From now on, where the process was stopped past its lease and goes on, it ends, before anything else moves.
+
+    Others have taken over what it had under way by then: not even what it had begun to hand over may go on.
+    """
+    watch = engine.works.watch
+
+    def look(*_: object) -> None:
+        if watch is not None and watch.ended_by_now:
+            log.error("stood_still", why="the process was stopped for longer than its lease",
+                      effect="the daemon ends at once: others have taken over what it had under way")
+            os._exit(1)
+
+    signal.signal(signal.SIGCONT, look)
 
 
 async def _drain(engine: Engine) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from dispatcher.engine import expand, outcomes, recovery, resolver, timekeeping
+from dispatcher.engine import expand, outcomes, recheck, recovery, resolver, timekeeping
 from dispatcher.engine.journal import AGAIN_AFTER
 from dispatcher.engine.keeper import Keeper
 from dispatcher.engine.lane import LaneLoop
@@ -19,6 +19,7 @@ from dispatcher.engine.underway import Item
 from dispatcher.engine.works import Works
 from dispatcher.policy import Policy
 from dispatcher.store import tallies
+from dispatcher.store.changes import Change
 
 log = structlog.get_logger()
 
@@ -40,7 +41,34 @@ class Engine:
         self._journal_task: asyncio.Task[None] | None = None
         works.promises = self._promises = Promises(works)
         works.changed = self.wake
+        self._watching: set[asyncio.Task[None]] = set()
         works.expect = works.journal.expect = self._keeper.expect
+
+    async def join(self) -> None:
+        """Become one of the daemons that share the store, where several may; before anything else is done to it."""
+        works, watch = self.works, self.works.watch
+        if watch is None:
+            return
+        watch.on = {Change.STOPS: self._stop_covered, Change.NAMES: lambda: resolver.hear(works),
+                    Change.NEWS: self._look_again}
+        watch.take_over = self._take_over
+        await watch.join()
+        # Apart from all others: the lease is needed until the last outcome has been written.
+        self._watching = {self._watched(watch.beat()), self._watched(watch.look_on())}
+
+    async def _stop_covered(self) -> None:
+        await outcomes.load_reputations(self.works)
+        await recheck.stop_covered(self.works)
+
+    async def _look_again(self) -> None:
+        self._wake()
+
+    async def _take_over(self) -> None:
+        """Somebody has ended: what they had goes on here, and so does what they alone would have looked at again."""
+        if self._started:
+            await recovery.recover(self.works, free=False)
+            self._spawn(expand.finish_all(self.works), ends=True)
+            self._wake()
 
     async def look_back(self) -> None:
         """See when and how the last run ended, before anything new is stored; `start` does it where nobody has."""
@@ -64,7 +92,12 @@ class Engine:
         self._spawn(expand.finish_all(self.works), ends=True)
 
     def wake(self) -> None:
-        """Something changed: whoever sleeps looks again."""
+        """Something changed: whoever sleeps looks again, here and where the store is shared."""
+        if self.works.watch is not None:
+            self.works.watch.tell()
+        self._wake()
+
+    def _wake(self) -> None:
         self._new_lanes.set()
         self._keeper.wake.set()
         self._promises.wake.set()
@@ -114,7 +147,25 @@ class Engine:
             await asyncio.gather(*unwritten, return_exceptions=True)
             if self._started and not unwritten:
                 await timekeeping.stopped(works, "a part of it failed" if self._has_failed() else "")
+                await self._leave()
+        await self._end_watch()
         await works.ways.close()
+
+    async def _leave(self) -> None:
+        """Be no longer one of those that share the store; the last one puts back what would be nobody's."""
+        if self.works.watch is None:
+            return
+        await self._end_watch()
+        try:
+            await self.works.watch.leave()
+            await recovery.recover(self.works)
+        except DBAPIError as error:
+            log.error("not_left", why=str(error.orig), effect="others take over when the lease has lapsed")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+
+    async def _end_watch(self) -> None:
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
 
     def _has_failed(self) -> bool:
         return self.failed.done() and not self.failed.cancelled() and self.failed.exception() is not None
@@ -141,11 +192,15 @@ class Engine:
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, ends: bool = False) -> asyncio.Task[None]:
         """Run a loop; one that ends by an error ends the daemon: systemd starts it anew, and recovery does the rest."""
-        task = asyncio.create_task(work)
+        task = self._watched(work, ends=ends)
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _watched(self, work: Coroutine[Any, Any, None], *, ends: bool = False) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
 
         def ended(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
             if task.cancelled() or self.failed.done():
                 return
             error = task.exception()

@@ -8,7 +8,7 @@ that message, not the batch.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,6 +65,8 @@ async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
     sender = split_lane(batch.lane).sender
     starts = works.starts(batch.slot, len(items), works.clock.now())
     apart = (starts[1] - starts[0]) // 2 if len(starts) > 1 else 0
+    if works.watch is not None:
+        apart *= works.watch.living     # all together at twice the planned pace
     earliest = works.clock.monotonic()      # for one that is late
     following: asyncio.Queue[list[Prepared]] = asyncio.Queue(maxsize=1)
     async with asyncio.TaskGroup() as tasks:
@@ -110,6 +112,8 @@ async def _start(works: Works, prepared: Prepared) -> None:
     way = await works.ways.turn(lane)
     if way is None:
         return
+    if works.watch is not None and not works.watch.may_begin:
+        await works.watch.until_it_may()
     if works.closing or not works.underway.begin(prepared.item):
         way.turns.free(lane.provider)
         return
@@ -149,8 +153,16 @@ async def _prepare(works: Works, way: Way, group: Group) -> list[Prepared]:
         if number % BREATH == 0:
             await asyncio.sleep(0)
     if prepared and not group.marked:
-        await works.journal.begin([one.item.ready.message.id for one in prepared])
+        marked = await works.journal.begin([one.item.ready.message.id for one in prepared])
+        return _still_ours(works, prepared, marked)
     return prepared
+
+
+def _still_ours(works: Works, prepared: Sequence[Prepared], marked: Collection[int]) -> list[Prepared]:
+    """Without what another daemon has taken from us; whatever becomes of it is that one's to write."""
+    lost = [one.item for one in prepared if one.item.ready.message.id not in marked and not one.item.stopped]
+    works.underway.forget(lost)
+    return [one for one in prepared if not one.item.stopped]
 
 
 async def _unrenderable(works: Works, item: Item, error: Exception) -> None:

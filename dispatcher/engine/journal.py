@@ -8,16 +8,17 @@ handed over (promise P10), and it is tried again until it works.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.clock import Clock
 from dispatcher.core.states import State
-from dispatcher.store import journal, queue
+from dispatcher.store import journal, owners, queue
 from dispatcher.store.database import CHUNK, Database
 from dispatcher.store.journal import Finding
 from dispatcher.store.tallies import Deltas, apply
@@ -39,7 +40,7 @@ class _Marks:
     """Messages to be marked as begun, and who waits for it."""
 
     ids: Sequence[int]
-    done: asyncio.Future[None]
+    done: asyncio.Future[Collection[int]]
 
 
 class Journal:
@@ -59,13 +60,16 @@ class Journal:
         self.expect: Callable[[int], None] = lambda _instant: None   # told of messages that will be tried again
         self.failing = ""        # why the store could not be written, while it cannot
 
-    async def begin(self, ids: Sequence[int]) -> None:
-        """Return when these messages are durably marked as perhaps handed over."""
-        done = asyncio.get_running_loop().create_future()
+    async def begin(self, ids: Sequence[int]) -> Collection[int]:
+        """Return when these messages are durably marked as perhaps handed over: those that are ours to hand over still.
+
+        Where several daemons share the store, one that was taken from us is not marked.
+        """
+        done: asyncio.Future[Collection[int]] = asyncio.get_running_loop().create_future()
         self._marks.append(_Marks(ids, done))
         self._work.set()
         self._hurry.set()
-        await done
+        return await done
 
     async def put(self, finding: Finding) -> None:
         """Take an outcome; returns at once unless the store is far behind."""
@@ -104,7 +108,7 @@ class Journal:
             due = min(len(self._findings), CHUNK) if not marks and self._findings_are_due() else 0
             findings = [self._findings.popleft() for _ in range(due)]
             try:
-                await self._write(marks, findings)
+                marked = await self._write(marks, findings)
             except DBAPIError as error:
                 self._marks.extendleft(reversed(marks))
                 self._findings.extendleft(reversed(findings))
@@ -119,7 +123,7 @@ class Journal:
                 self.expect(min(again))
             for mark in marks:
                 if not mark.done.done():
-                    mark.done.set_result(None)
+                    mark.done.set_result(marked)
             if len(self._findings) < CROWD:
                 self._room.set()
 
@@ -128,15 +132,25 @@ class Journal:
         waited = (self._clock.monotonic() - self._written_at) * 1000
         return bool(self._findings) and (self._closing or len(self._findings) >= FULL or waited >= LINGER)
 
-    async def _write(self, marks: Sequence[_Marks], findings: Sequence[Finding]) -> None:
+    async def _write(self, marks: Sequence[_Marks], findings: Sequence[Finding]) -> Collection[int]:
+        """Write them; the messages that are marked."""
         ids = [number for mark in marks for number in mark.ids]
+        marked: set[int] = set()
         async with self._database.transaction(urgent=bool(marks)) as tx:
             for start in range(0, len(ids), CHUNK):
-                await queue.begin(tx, ids[start:start + CHUNK])
+                marked.update(await self._mark(tx, ids[start:start + CHUNK]))
             if findings:
                 deltas = Deltas()
                 await journal.write(tx, findings, self._clock.now(), deltas)
                 await apply(tx, deltas)
+        return marked
+
+    async def _mark(self, tx: AsyncConnection, ids: Sequence[int]) -> Collection[int]:
+        me = self._database.instance
+        if me:
+            return await owners.begin(tx, ids, me)
+        await queue.begin(tx, ids)
+        return ids
 
     def _fail(self, why: str) -> None:
         if not self.failing:

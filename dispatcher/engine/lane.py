@@ -107,7 +107,7 @@ class LaneLoop:
         if ramp is None:
             return Released(), ()
         items: Sequence[Item] = ()
-        ask = Ask(self.lane, ramp, slot, works.underway.pending(self.lane))
+        ask = Ask(self.lane, ramp, slot, works.underway.pending(self.lane), works.database.instance)
         try:
             async with works.database.transaction() as tx:
                 judged = await canary.judge_due(tx, works.policy.lines, now)

@@ -1,5 +1,8 @@
 """After a crash: what was under way is either surely not handed over, or in doubt. Its batch stays spent either way.
 
+Where several daemons share the store, each takes over from those whose lease has lapsed, at its start and while it
+runs. They write nothing any more: their lease is looked at, and locked, in the same transaction.
+
 The mark that is written before every hand-over tells the two apart (see journal.py). What is in doubt follows the
 sender's `in_doubt`: mail is sent again, the very same bytes; what may not be sent twice waits for a person.
 """
@@ -15,7 +18,7 @@ from dispatcher.core.retry import Next, Tried
 from dispatcher.core.states import State
 from dispatcher.engine.works import Works
 from dispatcher.policy import split_lane
-from dispatcher.store import journal, ledger, queue
+from dispatcher.store import instances, journal, ledger, queue
 from dispatcher.store.database import CHUNK
 from dispatcher.store.journal import Finding
 from dispatcher.store.tallies import Deltas, apply
@@ -24,13 +27,21 @@ DETAIL = "the daemon ended during the hand-over"
 log = structlog.get_logger()
 
 
-async def recover(works: Works) -> tuple[int, int]:
-    """Bring everything that an earlier run left as `sending` to rest; how many went back, and how many are in doubt."""
+async def recover(works: Works, *, free: bool = True) -> tuple[int, int]:
+    """Bring everything to rest that nobody living has left as `sending`; how many went back, and are in doubt.
+
+    Also, where nobody else lives, what is nobody's in particular; unless it is not to be (`free`), as we will take it.
+    """
     back = doubt = 0
     while True:
         now = works.clock.now()
         async with works.database.transaction() as tx:
-            found = await queue.sending(tx, CHUNK)
+            gone = await instances.lapsed(tx)
+            living = await instances.others(tx, gone)
+            alone = living in ([], [works.database.instance])
+            found = await queue.sending(tx, CHUNK, living, free=free and alone)
+            if len(found) < CHUNK:
+                await instances.forget(tx, gone)
             deltas = Deltas()
             not_begun = [(message, slot) for message, slot, begun in found if not begun]
             if not_begun:

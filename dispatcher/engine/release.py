@@ -21,7 +21,7 @@ from dispatcher.core.reputation import Reputation, bound_at, is_held
 from dispatcher.core.states import State
 from dispatcher.engine import canary, evidence
 from dispatcher.engine.sorting import Look, Ready, Sorted, View, close, sort_out
-from dispatcher.store import ledger, parts, queue
+from dispatcher.store import ledger, owners, parts, queue
 from dispatcher.store.tallies import Deltas, apply
 
 NEVER = 2**62
@@ -66,7 +66,8 @@ class Ask:
     lane: str
     ramp: Ramp
     slot: Slot
-    pending: int                # released by earlier slots of the lane, hand-over not begun
+    pending: int                # released by earlier slots of the lane, hand-over not begun; of ours
+    owner: int = 0              # the instance that we are, where several daemons may share the store
 
 
 async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
@@ -83,7 +84,8 @@ async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
     if is_held(reputation, view.now):
         return Released(held=reputation.cause, look_again=reputation.held_until or NEVER, reputation=reputation)
     allowed = allowance(ask.ramp, book.past, ask.slot.step_start).value
-    brakes = Brakes(ask.pending, reputation.share, bound_at(reputation, view.now))
+    pending = ask.pending + (await owners.not_begun(tx, ask.lane, ask.owner) if ask.owner else 0)
+    brakes = Brakes(pending, reputation.share, bound_at(reputation, view.now))
     size = release_size(ask.ramp, allowed, ask.slot, view.now, book.spent, brakes)
     wanted = size.value
     if wanted <= 0:
@@ -147,6 +149,6 @@ async def _reserve(tx: AsyncConnection, ask: Ask, found: Sorted, allowed: int, n
     for one in found.ready:
         by_version[one.campaign.version].append(one.message)
     for version, messages in by_version.items():
-        await queue.take(tx, messages, version, ask.slot.start, now)
+        await queue.take(tx, messages, version, ask.slot.start, now, ask.owner or None)
 
 

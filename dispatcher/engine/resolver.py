@@ -40,16 +40,22 @@ Answer = tuple[Domain, MailHosts]
 """What was known of a domain, and what the DNS said."""
 
 
-async def load(works: Works) -> None:
-    """Fill the provider book from the store."""
+async def load(works: Works, since: int = 0) -> None:
+    """Fill the provider book from the store: with all that it has, or what was asked since an instant, by whomever."""
     book, now = works.policy.providers, works.clock.now()
     after: str | None = ""
     while after is not None:
         async with works.database.transaction() as tx:
-            found = await domains.page(tx, after, CHUNK * 10)
+            found = await (domains.asked_since(tx, since, after, CHUNK * 10) if since
+                           else domains.page(tx, after, CHUNK * 10))
         for one in found:
             book.learn(one, now)
         after = found[-1].domain if len(found) == CHUNK * 10 else None
+
+
+async def hear(works: Works) -> None:
+    """Take in what other daemons were told in the last hour."""
+    await load(works, works.clock.now() - LONGEST)
 
 
 class Resolver:

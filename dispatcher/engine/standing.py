@@ -77,6 +77,23 @@ async def standing_of_queued(tx: AsyncConnection, policy: Policy, book: Campaign
     return await _read(tx, policy, book, await campaigns.going(tx), now, whole=False)
 
 
+async def standing_of_released(tx: AsyncConnection, names: Collection[str], now: int) -> Standing:
+    """What takes back messages of these campaigns that are released already: less than what keeps others in the queue.
+
+    Lanes, campaigns and categories that are held, canaries that failed, campaigns that were canceled or overtaken.
+    """
+    stored = {one.id: one for one in await campaigns.going(tx, names)}
+    failed = {hold.name: hold for hold in await canaries.held(tx)}
+    holds = [*await _clock_hold(tx, now), *await controls.current_holds(tx, now), *await lanes.held(tx, now)]
+    held = {(hold.kind, hold.name): hold for hold in holds}
+    blocked = _overtaken(stored, {one.campaign for one in await campaigns.unfinished_expansions(tx)})
+    for name, one in stored.items():
+        hold = failed.get(name) or held.get(("campaign", name)) or held.get(("category", one.category))
+        if hold is not None:
+            blocked[name] = hold.reason
+    return Standing(stored, holds, blocked, stale=False, resumes={})
+
+
 async def _read(
     tx: AsyncConnection, policy: Policy, book: CampaignBook, some: Sequence[StoredCampaign], now: int, *, whole: bool
 ) -> Standing:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.core import clocks
 from dispatcher.engine import outcomes
 from dispatcher.engine.works import Works
-from dispatcher.store import events, life
+from dispatcher.store import events, instances, life
 from dispatcher.store.events import Event, Kind
 
 log = structlog.get_logger()
@@ -62,6 +62,7 @@ class Before:
 
     seen_at: int        # 0: there was none
     cause: str
+    beside: int = 0     # other daemons run
 
 
 async def look_back(works: Works) -> Before:
@@ -69,6 +70,9 @@ async def look_back(works: Works) -> Before:
     async with works.database.transaction() as tx:
         seen_at = await life.seen_at(tx)
         last = await events.last_of(tx, Kind.STARTED, Kind.STOPPED)
+        beside = await instances.living_beside(tx, works.database.instance)
+    if beside:
+        return Before(0, f"beside {beside} other{'s' if beside > 1 else ''}", beside)
     if last is None:
         return Before(seen_at, "for the first time")
     return Before(seen_at, "after a stop" if last.kind is Kind.STOPPED else "after a crash")
@@ -78,13 +82,14 @@ async def started(works: Works, before: Before) -> None:
     """Note the start of the daemon."""
     async with works.database.transaction() as tx:
         await events.note(tx, Event(works.clock.now(), Kind.STARTED, cause=before.cause,
-                                    data={"away_since": before.seen_at or None}))
+                                    data={"away_since": before.seen_at or None, "beside": before.beside}))
 
 
 async def stopped(works: Works, cause: str) -> None:
     """Note the end of the daemon in good order; a store that does not take it leaves the run as one that crashed."""
     try:
         async with works.database.transaction() as tx:
-            await events.note(tx, Event(works.clock.now(), Kind.STOPPED, cause=cause))
+            beside = await instances.living_beside(tx, works.database.instance)
+            await events.note(tx, Event(works.clock.now(), Kind.STOPPED, cause=cause, data={"beside": beside}))
     except DBAPIError as error:
         log.error("stop_unwritten", why=str(error.orig), effect="the next start says that there was a crash")  # noqa: TRY400 -- the store's trouble, not a fault to trace

@@ -16,6 +16,7 @@ from dispatcher.core.reputation import UNBLEMISHED, Reputation
 from dispatcher.engine.book import CampaignBook
 from dispatcher.engine.journal import Journal
 from dispatcher.engine.underway import Underway
+from dispatcher.engine.watch import Watch
 from dispatcher.engine.ways import Ways
 from dispatcher.policy import Policy
 from dispatcher.store.database import Database
@@ -56,6 +57,7 @@ class Works:
     expect: Callable[[int], None] = _at_no_time                           # a message now waits until this instant
     ask: Ask | None = None                                                # None: the DNS is not asked about providers
     promises: "Promises | None" = None                                    # None: no engine, and nothing is released
+    watch: Watch | None = None                                            # None: nobody shares the store with us
     clock_behind: str = ""          # what is wrong with the wall clock, where it says less than the store has seen
     mark_every: int = 60_000        # milliseconds: how old the mark of a running daemon may get (store/life.py)
     starts: Callable[[Slot, int, int], list[int]] = start_times       # of a batch's messages; coarser in a drill

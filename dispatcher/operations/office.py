@@ -16,6 +16,8 @@ from dispatcher.engine.daemon import Engine
 from dispatcher.engine.underway import Item
 from dispatcher.engine.works import Works
 from dispatcher.intake.strict import CONTROLS
+from dispatcher.store import changes
+from dispatcher.store.changes import Change
 
 Kind = Literal["usage", "unknown", "conflict", "failed"]
 Result = dict[str, Any]
@@ -48,11 +50,19 @@ class Office:
     faults: Sequence[str] = ()                                    # of campaigns that could not be applied at start
     errands: set[asyncio.Task[None]] = field(default_factory=set)  # work that goes on after the answer
     finishing: bool = False                                       # one of them finishes expansions
+    stirred: bool = False                                         # without a daemon: others have to look again
 
     def wake(self) -> None:
         """Something changed that the engine should look at."""
         if self.engine is not None:
             self.engine.wake()
+        self.stirred = self.engine is None
+
+    async def tell_others(self) -> None:
+        """A command without a daemon here has done its work: daemons elsewhere look again, where it matters to them."""
+        if self.stirred:
+            async with self.works.database.transaction() as tx:
+                await changes.tell(tx, Change.NEWS)
 
     async def stop_items(self, covers: Callable[[Item], bool], reason: str = "") -> int:
         """Stop released messages that have not begun; how many. Without a daemon there are none."""

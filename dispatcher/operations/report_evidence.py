@@ -37,9 +37,11 @@ def reloads(events: Iterable[Event]) -> list[Reload]:
 
 
 def _away(events: Iterable[Event]) -> Iterator[Span]:
-    """While the daemon did not run."""
+    """While no daemon ran."""
     stopped: int | None = None
     for one in events:
+        if one.data.get("beside"):
+            continue
         if one.kind is Kind.STOPPED:
             stopped = one.at
         elif one.kind is Kind.STARTED:

@@ -27,8 +27,16 @@ class StoreUnreachableError(StoreError):
     """Nobody answers where the store is kept, as yet: it may be tried again."""
 
 
+class StoreLostError(StoreError):
+    """What we had of the store is not ours any more, or nobody can say what it holds: end, and start anew."""
+
+
 class Database(ABC):
     """The open store. `async with database.transaction() as tx` is the only way in."""
+
+    instance = 0
+    """The number of the daemon that we are (store/instances.py), where daemons may share the store: each transaction
+    makes sure that its lease lasts, and raises StoreLostError where it does not. 0: a command, or nobody shares it."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -79,3 +87,14 @@ class Database(ABC):
     @abstractmethod
     async def _end(self) -> None:
         """Let go of the store."""
+
+
+class SharedDatabase(Database):
+    """A store that several daemons may have open: one transaction at a time over all of them."""
+
+    @abstractmethod
+    def aside(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A short look or word beside all transactions, which waits for none of them; each statement is its own.
+
+        DBAPIError: the store has not taken it.
+        """

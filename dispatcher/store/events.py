@@ -22,7 +22,7 @@ class Kind(StrEnum):
     """What may happen. The subject of a lane's events is the lane, of a campaign's the campaign."""
 
     STARTED = "started"                    # the daemon; data.away_since: until when it was last known to run
-    STOPPED = "stopped"                    # the daemon, in good order
+    STOPPED = "stopped"                    # the daemon, in good order; data.beside, of both: how many others run
     RELOADED = "reloaded"                  # another configuration is in force
     CLOCK_BEHIND = "clock_behind"          # the clock says less than the last thing stored
     HELD = "held"                          # by a person; the subject is the name, data.kind the kind of hold

@@ -28,11 +28,6 @@ async def to_newest(connection: AsyncConnection, admit: Callable[[Connection], N
         await connection.run_sync(upgrade)
 
 
-def has_meta(connection: Connection) -> bool:
-    """Whether there is a table for single words about the store; False for an empty one."""
-    return inspect(connection).has_table("meta")
-
-
 def has_instances(connection: Connection) -> bool:
     """Whether the schema knows of daemons that share the store."""
     return inspect(connection).has_table("instances")

@@ -1,18 +1,20 @@
-"""The store in PostgreSQL: one process, one session, one transaction at a time.
+"""The store in PostgreSQL: several daemons, and one transaction at a time over all of them.
 
-Isolation is READ COMMITTED, and what must not happen at once is kept apart by locks: today by the one lock of the
-store, which the session holds for as long as it lives (postgresql_session.py). Several daemons on one database will
-share that lock and take narrower ones, in this order: a transaction takes its locks first, and reads after that. Under
-READ COMMITTED each statement sees what was committed before it began, so whoever waited for a lock sees what the one
-before has done. Under REPEATABLE READ or SERIALIZABLE the snapshot would be older than the lock: who waited could only
-fail and begin again, with all that a release has told others meanwhile; and a queue whose head everybody reads would
-make serializable transactions fail each other without need. So:
+Isolation is READ COMMITTED, and each transaction begins with the store's lock, an advisory one that it has until its
+end (postgresql_session.py). So whatever is right for the interleaved transactions of one daemon is right for several: a
+release reads the ledger that its batch will stand in, a stop (hold, cancel, suppression) excludes releases, so that
+after its commit none is still taking messages without having seen it, and nobody waits for anybody in a circle.
+Narrower locks, one for each lane, would let two releases run beside each other; but transactions are short, the disk
+takes commits one after another all the same, and what a lane's release reads belongs to all lanes: holds, the bounds
+over several lanes, what a customer was sent. What really takes time, the hand-over, happens outside.
 
-- a release locks its lane, then reads the ledger: the sums that it adds to are those that its batch will stand in;
-- a stop (hold, cancel, suppression) excludes the releases of what it covers, so that after its commit no release is
-  still taking messages without having seen it;
-- tallies are counters that everybody adds to, in the order of their keys and last of all, which keeps transactions from
-  waiting for each other in a circle.
+Under READ COMMITTED each statement sees what was committed before it began, so whoever waited for the lock sees what
+the one before has done. Under REPEATABLE READ or SERIALIZABLE the snapshot would be older than the lock: who waited
+could only fail and begin again, with all that a release has told others meanwhile.
+
+With the lock a daemon learns whether its lease lasts (instances.py): one that was stopped past it writes nothing more,
+StoreLostError. How long a process that stands still can keep the others out is bounded by the server: it ends a session
+that does nothing in a transaction, which is undone then.
 
 A connection that breaks takes its transaction with it: DBAPIError, as for any statement that failed, and the next
 transaction has a new session. Only where it broke in the commit itself nobody knows yet: then the server is asked, and
@@ -30,25 +32,23 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from dispatcher.store import migrate
-from dispatcher.store.database import Database, StoreError, StoreUnreachableError
+from dispatcher.store.database import SharedDatabase, StoreError, StoreLostError, StoreUnreachableError
 from dispatcher.store.postgresql_session import (
+    BRIEF,
     PATIENT,
     WORKING,
     Address,
-    Holder,
     Session,
     UnfitError,
     dial,
+    end_former,
+    enter,
+    enter_to_migrate,
     fate,
     hang_up,
     is_open,
-    lock,
-    lock_again,
-    lock_to_migrate,
     make_engine,
-    read_holder,
     unreachable,
-    write_holder,
 )
 from dispatcher.store.unfinished import Admit, refuse_unfinished
 
@@ -59,39 +59,35 @@ _NUMBER: Final = text("SELECT CAST(pg_current_xact_id_if_assigned() AS text)")
 __all__ = ["Address", "PostgresqlStore", "StoreLostError"]
 
 
-class StoreLostError(StoreError):
-    """The store is not ours any more, or nobody can say what it holds: the process must end, and start anew."""
-
-
-class PostgresqlStore(Database):
+class PostgresqlStore(SharedDatabase):
     """A store in a schema of a PostgreSQL database."""
 
-    def __init__(self, address: Address, engine: AsyncEngine, session: Session, holder: Holder) -> None:
+    def __init__(self, address: Address, engine: AsyncEngine, session: Session) -> None:
         super().__init__(engine)
         self._address = address
         self._session = session
-        self._holder = holder
         self._ours = {session.backend}      # the server's processes for our sessions, those that may still be there
         self._lost = ""
+        self._brief = make_engine(address, BRIEF)
+        self._beside: Session | None = None     # for what waits for no transaction
+        self._beside_taken = asyncio.Lock()
 
     @classmethod
-    async def open(cls, address: Address, role: str, *, admit: Admit = refuse_unfinished) -> Self:
-        """Lock, open and, where needed, make or migrate the store; `admit` may refuse it before.
+    async def open(cls, address: Address, _role: str, *, admit: Admit = refuse_unfinished) -> Self:
+        """Open and, where needed, make or migrate the store, whoever else has it open; `admit` may refuse it before.
 
-        Raises StoreLockedError where another process has it, StoreUnreachableError where the server does not answer,
-        StoreError where it cannot be used.
+        Raises StoreUnreachableError where the server does not answer, StoreError where it cannot be used.
         """
         engine = make_engine(address, WORKING)
         session: Session | None = None
         try:
             session = await dial(engine)
-            await lock(session, address)
             async with session.connection.begin():
                 await session.connection.run_sync(admit)
                 version = await session.connection.run_sync(migrate.current)
             if version != migrate.NEWEST:
                 await _migrate(address)
-            return cls(address, engine, session, await write_holder(session, role))
+            return cls(address, engine, session)
         except BaseException as error:
             if session is not None:
                 await asyncio.shield(hang_up(session.connection))
@@ -108,6 +104,7 @@ class PostgresqlStore(Database):
         committing = False
         try:
             begun = await session.connection.begin()
+            await self._enter(session)
             yield session.connection
             if not begun.is_active:     # undone by whoever had it
                 await begun.close()
@@ -134,6 +131,34 @@ class PostgresqlStore(Database):
         finally:
             await asyncio.shield(hang_up(connection))
 
+    async def _enter(self, session: Session) -> None:
+        """Have the store to ourselves until the transaction ends, as long as our lease lasts."""
+        if not await enter(session, self.instance):
+            self._lost = (f"the lease of this daemon on {self._address} has lapsed, as it stood still or could not "
+                          "reach it: others may have taken over what it had under way")
+            raise StoreLostError(self._lost)
+
+    @contextlib.asynccontextmanager
+    async def aside(self) -> AsyncIterator[AsyncConnection]:
+        """A session of its own, in which each statement is a transaction of its own and takes no lock of the store."""
+        async with self._beside_taken:
+            if self._lost:
+                raise StoreLostError(self._lost)
+            if self._beside is not None and not is_open(self._beside):
+                await hang_up(self._beside.connection)
+                self._beside = None
+            if self._beside is None:
+                self._beside = session = await dial(self._brief)
+                await session.connection.execution_options(isolation_level="AUTOCOMMIT")
+            session = self._beside
+            try:
+                async with session.connection.begin():
+                    yield session.connection
+            except BaseException:       # whatever state it is in: the next has another
+                self._beside = None
+                await asyncio.shield(hang_up(session.connection))
+                raise
+
     async def _working(self) -> Session:
         """The session; a new one where it has ended meanwhile."""
         if self._lost:
@@ -143,25 +168,12 @@ class PostgresqlStore(Database):
             session = await dial(self._engine)
             self._ours.add(session.backend)
             try:
-                await self._take_back(session)
+                await end_former(session, self._ours)
             except BaseException:
                 await asyncio.shield(hang_up(session.connection))
                 raise
-            self._session = session
+            self._session, self._ours = session, {session.backend}
         return self._session
-
-    async def _take_back(self, session: Session) -> None:
-        """Have the store again, as nobody else had it meanwhile: what we know of it would not be true any more."""
-        found = await read_holder(session)
-        if found == self._holder:
-            await lock_again(session, self._ours)
-            found = await read_holder(session)
-            if found == self._holder:
-                self._ours = {session.backend}
-                return
-        who = f"process {found.process} (dispatcher {found.role}) on {found.machine}" if found else "somebody"
-        self._lost = f"the connection to {self._address} was lost, and {who} has opened the store meanwhile"
-        raise StoreLostError(self._lost)
 
     async def _fate(self, number: str) -> str:
         """What became of a transaction whose commit was not answered."""
@@ -169,7 +181,6 @@ class PostgresqlStore(Database):
         until = loop.time() + ASKED_FOR
         while True:
             try:
-                # Once the lock is ours again, the former session has ended, and its transaction with it.
                 found = await fate(await self._working(), number)
             except DBAPIError as error:
                 found, why = None, str(error.orig)
@@ -184,7 +195,10 @@ class PostgresqlStore(Database):
 
     async def _end(self) -> None:
         await hang_up(self._session.connection)
+        if self._beside is not None:
+            await hang_up(self._beside.connection)
         await self._engine.dispose()
+        await self._brief.dispose()
 
 
 async def _undo(session: Session, *, whole: bool) -> None:
@@ -210,7 +224,7 @@ async def _migrate(address: Address) -> None:
     connection = (await dial(engine)).connection
     try:
         async with connection.begin():
-            await lock_to_migrate(connection)
+            await enter_to_migrate(connection)
             await connection.run_sync(migrate.upgrade)
     finally:
         await asyncio.shield(hang_up(connection))

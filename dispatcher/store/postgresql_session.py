@@ -1,19 +1,14 @@
-"""A session with PostgreSQL: dialled, told how to work, and holding the store's lock.
+"""A session with PostgreSQL: dialled, told how to work, and let into the store, one transaction at a time.
 
-The lock is an advisory one of the session itself, so that whatever this session commits was committed while it held the
-lock: there is no way to lose the lock and to go on writing. PostgreSQL gives it back when the session has ended, and
-not before its last transaction has: whoever has the lock next sees all that came of it.
+The store's lock is an advisory one of the transaction, so that whatever is committed was committed while its session
+held the lock: there is no way to lose the lock and to go on writing. PostgreSQL gives it back when the transaction has
+ended, however it did: whoever has the lock next sees all that came of it.
 """
 
-import contextlib
-import json
-import os
 import ssl
-import uuid
-from collections.abc import AsyncIterator, Collection
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
-from socket import gethostname
 from typing import Any, Final
 
 import asyncpg
@@ -24,8 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from config.postgresql import Postgresql, SslMode
-from dispatcher.store.lock import StoreLockedError
-from dispatcher.store.migrate import has_meta
+from dispatcher.store.migrate import NEWEST, current, has_instances
 
 OLDEST: Final = 130000
 """The least server: what became of a transaction whose answer was lost can be asked since PostgreSQL 13."""
@@ -36,10 +30,11 @@ gives up a little later on a server that says nothing at all."""
 WORKING: Final = {
     "application_name": "dispatcher",
     "statement_timeout": str(round(STATEMENT_TAKES * 1000)),
-    # A person's open transaction on the same rows: the turn fails, says so, and is tried again.
+    # A person's open transaction on the same rows, or a daemon that has the store and does not go on: the turn fails,
+    # says so, and is tried again.
     "lock_timeout": "10000",
-    # A daemon that was stopped in the middle of a transaction shall not keep its locks.
-    "idle_in_transaction_session_timeout": "60000",
+    # A daemon that was stopped in the middle of a transaction shall not keep the store from all others.
+    "idle_in_transaction_session_timeout": "5000",
     # A plan for every statement: those for any parameter do not know how long a list is, and were seen to be very slow.
     "plan_cache_mode": "force_custom_plan",
     # Compiling pays for statements of seconds; ours would wait longer for it than they run.
@@ -50,8 +45,11 @@ WORKING: Final = {
 }
 PATIENT: Final = WORKING | {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0", "lock_timeout": "0"}
 """For a migration, which takes as long as it takes."""
+BRIEF: Final = WORKING | {"statement_timeout": "2000", "lock_timeout": "1000"}
+"""For heartbeats and looks, which are of no use any more when they are late."""
 STATEMENTS: Final = 500             # statements kept prepared: all that the dispatcher has
 _CLASS: Final = 0x64697370          # "disp": which of a database's advisory locks are the dispatcher's
+_NO_LOCK: Final = "55P03"           # SQLSTATE: it was waited for too long
 _UNREACHABLE: Final = ("08", "53", "57P")     # classes of SQLSTATE: no connection, no more of them, not up
 
 _ABOUT: Final = text("""
@@ -59,21 +57,28 @@ _ABOUT: Final = text("""
            current_setting('server_encoding') AS encoding, current_schema() AS schema, current_user AS role,
            CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END
 """)
-_TRY: Final = text("SELECT pg_try_advisory_lock(:class, hashtext(current_schema()))")
-_WAIT: Final = text("SELECT pg_advisory_lock(:class, hashtext(current_schema()))")
+# The clock is asked once the lock is there, but the snapshot of a statement that waits is older: a lease may seem to
+# have lapsed that was renewed meanwhile. Then it is asked for again (_LASTS).
+_ENTER: Final = text("""
+    WITH taken AS MATERIALIZED (SELECT pg_advisory_xact_lock(:class, hashtext(current_schema())))
+    SELECT lease_until > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)
+    FROM taken LEFT JOIN instances ON id = CAST(:instance AS bigint)
+""")
+_LASTS: Final = text("SELECT lease_until > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint) "
+                     "FROM instances WHERE id = CAST(:instance AS bigint)")
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(:class, hashtext(current_schema()))")
 _MIGRATE: Final = text("SELECT pg_advisory_xact_lock(:class + 1, hashtext(current_schema()))")
-_OF_THE_LOCK: Final = """
+_END_OURS: Final = text("""
+    SELECT pg_terminate_backend(pid)
     FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND classid::bigint = :class
       AND objid::bigint = hashtext(current_schema())::bigint & 4294967295
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-_WHO: Final = text(f"SELECT pid {_OF_THE_LOCK} AND granted")
-_END_OURS: Final = text(f"SELECT pg_terminate_backend(pid) {_OF_THE_LOCK} AND pid = ANY (:ours) "
-                        "AND pid <> pg_backend_pid()").bindparams(bindparam("ours", type_=ARRAY(Integer())))
-_HURRY: Final = text("SET LOCAL lock_timeout = '2s'")
-_READ_HOLDER: Final = text("SELECT value FROM meta WHERE name = 'holder'")
-_WRITE_HOLDER: Final = text("INSERT INTO meta (name, value) VALUES ('holder', :value) "
-                            "ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+      AND pid = ANY (:ours) AND pid <> pg_backend_pid()
+""").bindparams(bindparam("ours", type_=ARRAY(Integer())))
+_PATIENTLY: Final = text("SET LOCAL lock_timeout = '10s'")
+_AT_LEISURE: Final = text("SET LOCAL lock_timeout = 0")
+_LIVING: Final = text("SELECT machine FROM instances "
+                      "WHERE lease_until > extract(epoch FROM clock_timestamp()) * 1000 ORDER BY id")
 _FATE: Final = text("SELECT pg_xact_status(CAST(CAST(:number AS text) AS xid8))")
 
 
@@ -88,17 +93,6 @@ class Address:
     def __str__(self) -> str:
         """The address as ops write it; no secret."""
         return str(self.database)
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who opened the store last, as it stands in the store."""
-
-    role: str
-    process: int
-    machine: str
-    backend: int            # the server's process for the session that opened it
-    opening: str            # another one for each time that a store is opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,83 +176,52 @@ def unreachable(error: BaseException) -> bool:
     return isinstance(cause, OSError) or (getattr(cause, "sqlstate", None) or "").startswith(_UNREACHABLE)
 
 
-async def lock(session: Session, address: Address) -> None:
-    """Take the store's lock, or raise StoreLockedError at once."""
-    async with session.connection.begin():
-        if (await session.connection.execute(_TRY, {"class": _CLASS})).scalar():
-            return
-        holder = await read_holder(session)
-        found = await _locked_by(session)
-    if holder is None or holder.backend != found:
-        raise StoreLockedError(address, "", 0)      # it has only just come
-    gone = holder.machine == gethostname() and not _runs(holder.process)
-    raise StoreLockedError(address, holder.role, holder.process, holder.machine, gone=gone)
+async def enter(session: Session, instance: int) -> bool:
+    """Be let into the store, at the beginning of a transaction and until its end; False where our lease has lapsed.
+
+    First come, first served, over all daemons. `instance`: the one whose lease must last; 0: none.
+    """
+    found = await session.connection.execute(_ENTER, {"class": _CLASS, "instance": instance})
+    if found.scalar() or not instance:
+        return True
+    return bool((await session.connection.execute(_LASTS, {"instance": instance})).scalar())
 
 
-def _runs(process: int) -> bool:
-    """Whether a process of this machine runs."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass        # somebody else's
-    return True
+async def end_former(session: Session, ours: Collection[int]) -> None:
+    """End our own sessions of before, which we have lost, as far as they have the store or wait for it.
 
-
-async def lock_again(session: Session, ours: Collection[int]) -> None:
-    """Take the lock back after our own sessions of before were lost.
-
-    The server may not know yet that they are gone, so they are ended, and those too that only waited for the lock; it
-    comes when the last transaction of them has ended. DBAPIError where that takes too long, or somebody else has it.
+    The server may not know yet that they are gone, and nobody would get in before it does.
     """
     async with session.connection.begin():
         await session.connection.execute(_END_OURS, {"class": _CLASS, "ours": list(ours)})
-        await session.connection.execute(_HURRY)
-        await session.connection.execute(_WAIT, {"class": _CLASS})
 
 
-async def lock_to_migrate(connection: AsyncConnection) -> None:
-    """Keep others from changing the schema beside us, until the transaction ends."""
+async def enter_to_migrate(connection: AsyncConnection) -> None:
+    """Have the store alone, for a transaction that changes its schema; UnfitError where daemons are at work in it.
+
+    One of a release that had the store for itself holds the same lock for as long as it lives.
+    """
     await connection.execute(_MIGRATE, {"class": _CLASS})
-
-
-async def read_holder(session: Session) -> Holder | None:
-    """Who opened the store last; None where nobody has, or has written so."""
-    async with _within(session):
-        if not await session.connection.run_sync(has_meta):
-            return None
-        found = (await session.connection.execute(_READ_HOLDER)).scalar()
-    return Holder(**json.loads(found)) if found is not None else None
-
-
-async def write_holder(session: Session, role: str) -> Holder:
-    """Write that we have opened the store."""
-    holder = Holder(role, os.getpid(), gethostname(), session.backend, uuid.uuid4().hex)
-    async with session.connection.begin():
-        await session.connection.execute(_WRITE_HOLDER, {"value": json.dumps(asdict(holder))})
-    return holder
+    await connection.execute(_PATIENTLY)
+    try:
+        await connection.execute(_LOCK, {"class": _CLASS})
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") != _NO_LOCK:
+            raise
+        raise UnfitError("a dispatcher of an earlier version is at work in it; end that first") from error
+    await connection.execute(_AT_LEISURE)
+    if await connection.run_sync(has_instances):
+        living = [machine for (machine,) in await connection.execute(_LIVING)]
+        if living and await connection.run_sync(current) != NEWEST:
+            raise UnfitError(f"daemons of an earlier version are at work in it, on {', '.join(living)}; end them first")
 
 
 async def fate(session: Session, number: str) -> str | None:
     """What became of a transaction: committed, aborted or in progress; None where the server does not know any more."""
     async with session.connection.begin():
+        # Once we are in, the session that had the store before has ended its transaction.
+        await session.connection.execute(_LOCK, {"class": _CLASS})
         found: str | None = (await session.connection.execute(_FATE, {"number": number})).scalar()
-    return found
-
-
-@contextlib.asynccontextmanager
-async def _within(session: Session) -> AsyncIterator[None]:
-    """The transaction that there is, or one of its own."""
-    if session.connection.in_transaction():
-        yield
-    else:
-        async with session.connection.begin():
-            yield
-
-
-async def _locked_by(session: Session) -> int | None:
-    found: int | None = (await session.connection.execute(_WHO, {"class": _CLASS})).scalar()
     return found
 
 

@@ -1,7 +1,6 @@
-"""What PostgreSQL alone has: a lock that is the session's, a schema, its settings, its errors and its plans."""
+"""What PostgreSQL alone has: a lock over all daemons, leases, a schema, its settings, its errors and its plans."""
 
-import json
-import os
+import asyncio
 import traceback
 from dataclasses import replace
 from typing import Any
@@ -12,15 +11,24 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from support.postgresql import connect, emptied, named, new_database, opened, tell
+from support.postgresql import (
+    connect,
+    emptied,
+    named,
+    named_in,
+    new_database,
+    opened,
+    opened_too,
+    tell,
+    until_somebody_waits,
+)
 from support.store_queries import LIVE_ONLY, USED, asked
 from support.stores import campaign, people
 from support.tcp_proxy import proxy
 
 from config.postgresql import SslMode
-from dispatcher.store import campaigns, customers, domains, migrate, postgresql_session
-from dispatcher.store.database import StoreError, StoreUnreachableError
-from dispatcher.store.lock import StoreLockedError
+from dispatcher.store import campaigns, customers, domains, instances, migrate, postgresql_session
+from dispatcher.store.database import StoreError, StoreLostError, StoreUnreachableError
 from dispatcher.store.postgresql import Address, PostgresqlStore
 from dispatcher.store.tables import metadata
 
@@ -34,25 +42,108 @@ async def refusal(address: Address) -> str:
 # The lock
 
 @pytest.mark.asyncio
-async def test_a_second_process_is_refused_at_once_and_told_who_has_the_store() -> None:
+async def test_transactions_of_two_daemons_come_one_after_the_other_first_come_first_served() -> None:
     address = await emptied()
-    async with opened(address) as store:
-        with pytest.raises(StoreLockedError, match=rf"by process {os.getpid()} \(dispatcher run\) on ") as refused:
-            await PostgresqlStore.open(address, "send")
-        assert (refused.value.role, refused.value.process) == ("run", os.getpid())
-        assert await named(store) == []
-    async with opened(address):
-        pass
+    told: list[str] = []
+
+    async def write(store: PostgresqlStore, name: str) -> None:
+        async with store.transaction() as tx:
+            told.append(f"{name} begins")
+            await campaign(tx, name)
+            await tx.exec_driver_sql("SELECT pg_sleep(0.05)")
+            told.append(f"{name} sees {len(await campaigns.every(tx))}")
+
+    async with opened(address) as one, opened_too(address) as other:
+        await asyncio.gather(*(write(store, f"{store is one:d}{number}") for number in range(3)
+                               for store in (one, other)))
+    assert [line.partition(" ")[2] for line in told] == [
+        word for number in range(1, 7) for word in ("begins", f"sees {number}")]
+    assert {line[0] for line in told[:4]} == {"0", "1"}
 
 
 @pytest.mark.asyncio
-async def test_a_holder_who_has_not_written_who_he_is_still_locks() -> None:
+async def test_what_somebody_has_committed_is_seen_by_who_waited_for_the_lock() -> None:
     address = await emptied()
-    async with opened(address):
-        await tell("DELETE FROM meta", address=address)
-        with pytest.raises(StoreLockedError, match="in use by another process") as refused:
-            await PostgresqlStore.open(address, "send")
-        assert refused.value.role == ""
+    async with opened(address) as one, opened_too(address) as other:
+        async with one.transaction() as tx:
+            await campaign(tx)
+            waiting = asyncio.create_task(named(other))
+            await until_somebody_waits(address)
+        assert await waiting == ["delay"]
+
+
+@pytest.mark.asyncio
+async def test_a_daemon_that_stands_still_in_a_transaction_keeps_the_others_out_only_for_a_while(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    address = await emptied()
+    monkeypatch.setitem(postgresql_session.WORKING, "idle_in_transaction_session_timeout", "200")
+    async with opened(address) as one, opened_too(address) as other:
+        with pytest.raises(DBAPIError):  # noqa: PT012 -- what raises is the statement after the end
+            async with one.transaction() as tx:
+                await campaign(tx)
+                assert await named(other) == []
+                await named_in(tx)
+        assert await named(one) == []
+
+
+@pytest.mark.asyncio
+async def test_who_waits_too_long_for_the_others_is_told_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = await emptied()
+    monkeypatch.setitem(postgresql_session.WORKING, "lock_timeout", "50")
+    async with opened(address) as one, opened_too(address) as other:
+        async with one.transaction():
+            with pytest.raises(DBAPIError, match="lock timeout"):
+                await named(other)
+        assert await named(other) == []
+
+
+# Leases
+
+@pytest.mark.asyncio
+async def test_a_daemon_whose_lease_has_lapsed_writes_nothing_any_more() -> None:
+    async with opened() as store:
+        async with store.transaction() as tx:
+            store.instance = await instances.join(tx, "mars", 7, 60_000)
+        async with store.transaction() as tx:
+            await campaign(tx)
+        await tell("UPDATE instances SET lease_until = 0", address=store._address)
+        for _ in range(2):
+            with pytest.raises(StoreLostError, match=r"lease of this daemon .* has lapsed"):
+                async with store.transaction() as tx:
+                    await campaign(tx, "stale")
+            with pytest.raises(StoreLostError, match=r"lease of this daemon .* has lapsed"):
+                async with store.aside():
+                    pass
+        async with opened_too(store._address) as other:
+            assert await named(other) == ["delay"]
+
+
+@pytest.mark.asyncio
+async def test_a_lease_that_was_renewed_while_a_transaction_waited_for_its_turn_lasts() -> None:
+    address = await emptied()
+    async with opened(address) as one, opened_too(address) as other:
+        async with other.transaction() as tx:
+            other.instance = await instances.join(tx, "mars", 7, 400)
+        async with one.transaction() as tx:
+            waiting = asyncio.create_task(named(other))
+            await until_somebody_waits(address)
+            async with other.aside() as beside:
+                assert await instances.beat(beside, other.instance, 60_000)
+            await tx.exec_driver_sql("SELECT pg_sleep(0.5)")
+        assert await waiting == []
+
+
+@pytest.mark.asyncio
+async def test_a_look_aside_waits_for_no_transaction_and_gets_over_the_end_of_its_session() -> None:
+    address = await emptied()
+    async with opened(address) as one, opened_too(address) as other, one.transaction():
+        for _ in range(2):
+            async with other.aside() as beside:
+                backend = (await beside.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one()
+        await tell(f"SELECT pg_terminate_backend({backend}, 5000)", address=address)
+        await asyncio.sleep(0.05)      # until this side has heard of it, too
+        async with other.aside() as beside:
+            assert (await beside.exec_driver_sql("SELECT 1")).scalar_one() == 1
 
 
 @pytest.mark.asyncio
@@ -146,6 +237,25 @@ async def test_a_store_of_the_first_release_is_migrated_with_what_it_holds() -> 
             assert await domains.people(tx, "acme.net", "", 10) == ["c1"]
 
 
+@pytest.mark.asyncio
+async def test_a_migration_waits_for_nobody_of_an_earlier_version_and_says_who_is_there(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    async with new_database() as address:
+        engine = postgresql_session.make_engine(address, postgresql_session.PATIENT)
+        async with engine.begin() as connection:
+            await connection.run_sync(lambda one: command.upgrade(migrate.configuration(one), "0002"))
+        await engine.dispose()
+        monkeypatch.setattr(postgresql_session, "_PATIENTLY", text("SET LOCAL lock_timeout = '50ms'"))
+        daemon = await connect(address)
+        await daemon.execute(f"SELECT pg_advisory_lock({postgresql_session._CLASS}, hashtext(current_schema()))")
+        assert "a dispatcher of an earlier version is at work in it" in await refusal(address)
+        await daemon.close()
+        async with opened(address) as store, store.transaction() as tx:
+            await instances.join(tx, "mars", 7, 60_000)
+        await tell("UPDATE alembic_version SET version_num = '0002'", address=address)
+        assert "daemons of an earlier version are at work in it, on mars" in await refusal(address)
+
+
 # Being let in, and working
 
 @pytest.mark.asyncio
@@ -182,7 +292,7 @@ async def test_a_commit_waits_for_the_disk_whatever_the_database_says() -> None:
             found = [(await tx.execute(text(f"SHOW {name}"))).scalar() for name in (
                 "synchronous_commit", "transaction_isolation", "plan_cache_mode", "application_name",
                 "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")]
-    assert found == ["on", "read committed", "force_custom_plan", "dispatcher", "1min", "10s", "1min"]
+    assert found == ["on", "read committed", "force_custom_plan", "dispatcher", "1min", "10s", "5s"]
 
 
 @pytest.mark.asyncio
@@ -218,13 +328,6 @@ async def test_a_row_that_a_person_keeps_locked_fails_a_transaction_and_not_the_
         async with store.transaction() as tx:
             await campaigns.cancel(tx, "delay", "over", 1)
         assert store._session is session
-
-
-@pytest.mark.asyncio
-async def test_who_opened_the_store_last_stands_in_it() -> None:
-    async with opened() as store, store.transaction() as tx:
-        found = json.loads((await tx.execute(text("SELECT value FROM meta WHERE name = 'holder'"))).scalar_one())
-    assert (found["role"], found["process"]) == ("run", os.getpid())
 
 
 @pytest.mark.asyncio

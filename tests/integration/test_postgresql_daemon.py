@@ -1,4 +1,4 @@
-"""The daemon as a process with its store in PostgreSQL: sends, is kept alone, and gets over all that breaks."""
+"""The daemon as a process with its store in PostgreSQL: sends, and gets over all that breaks."""
 
 import asyncio
 import json
@@ -61,6 +61,14 @@ async def end_sessions() -> None:
                "AND pid <> pg_backend_pid() AND application_name = 'dispatcher'", address=ours())
 
 
+async def until_nothing_is_sent() -> None:
+    """Return once nothing is under way any more."""
+    one = await connect(ours())
+    while await one.fetchval("SELECT count(*) FROM messages WHERE state = 'sending'"):  # noqa: ASYNC110 -- another process makes it so
+        await asyncio.sleep(0.02)
+    await one.close()
+
+
 async def started(one: Daemon, count: int, server: SmtpServer) -> None:
     """Ready, and in the middle of its work."""
     await one.until_told("READY=1")
@@ -96,35 +104,31 @@ async def test_it_sends_gets_over_the_end_of_its_sessions_and_a_kill_and_forgets
 
 
 @pytest.mark.asyncio
-async def test_a_second_daemon_and_a_command_are_told_who_has_the_store(folder: Path) -> None:
-    async with daemon(folder) as first:
-        await first.until_told("READY=1")
-        holder = f"process {first.process.pid} (dispatcher run) on "
-        async with daemon(folder, "elsewhere.toml") as second:
-            assert await second.ended() == 1
-            assert holder in second.logged[-1]["why"]
-        code, _, wrong = await command(folder, "hold", "--reason", "to see")
-        assert code == 1
-        assert holder in wrong
-        assert "does not answer on" in wrong
-        first.process.send_signal(signal.SIGTERM)
-        assert await first.ended() == 0
-    assert not any((await status(folder)).values())
-
-
-@pytest.mark.asyncio
-async def test_a_daemon_that_was_stopped_while_another_process_had_the_store_ends_and_says_why(
+async def test_a_command_beside_a_daemon_that_it_cannot_ask_goes_by_the_store_itself(
         folder: Path, server: SmtpServer) -> None:
     async with daemon(folder) as one:
         await started(one, 60, server)
-        one.process.send_signal(signal.SIGSTOP)
-        await end_sessions()
-        assert (await status(folder))["queued"] > 20
-        one.process.send_signal(signal.SIGCONT)
+        code, _, wrong = await command(folder, "hold", "--reason", "to see")
+        assert (code, wrong) == (0, "")
+        await until_nothing_is_sent()
+        sent = len(server.mails)
+        assert (await status(folder))["queued"] == 60 - sent
+        code, _, wrong = await command(folder, "resume")
+        assert (code, wrong) == (0, "")
+        await arrived(server, sent + 5)
+        one.process.send_signal(signal.SIGTERM)
+        assert await one.ended() == 0
+    assert sum((await status(folder)).values()) == 60
+
+
+@pytest.mark.asyncio
+async def test_a_daemon_whose_lease_was_given_away_ends_and_says_why(folder: Path, server: SmtpServer) -> None:
+    async with daemon(folder) as one:
+        await started(one, 60, server)
+        await tell("UPDATE instances SET lease_until = 0", address=ours())
         assert await one.ended() == 1
-        told = [line for line in one.logged if "has opened the store meanwhile" in str(line)]
-        assert told
-        assert "(dispatcher status) on" in str(told[0])
+        assert "lease of this daemon" in (await one.until_logged("engine_failed"))["exception"]
+    assert sum((await status(folder)).values()) == 60
 
 
 @pytest.mark.asyncio

@@ -20,6 +20,7 @@ from support.smtp_server import SmtpServer
 
 START = ("import sys; from pathlib import Path; from dispatcher.app import run_daemon; "
          "sys.exit(run_daemon(Path(sys.argv[1])))")
+AT_ONCE = 1_000     # rows of one request
 ALSO = {"PYTHONPATH": str(CHECKOUT), "PYTHONFAULTHANDLER": "1"}
 CONFIG = """\
 [service]
@@ -122,13 +123,15 @@ async def daemon(folder: Path, config: str = "dispatcher.toml", environ: Mapping
 async def enqueue(one: Daemon, count: int, now: str) -> None:
     """So many active customers, and a message for each."""
     async with one.client() as client:
-        people = [{"id": f"c{number}", "email": f"c{number}@mail.example", "name": f"N{number}",
-                   "location": "DE/Berlin", "last_active_at": now} for number in range(count)]
-        status, body = await client.call("customers.import", {"rows": rows(*people)})
-        assert (status, body["result"]["faults"]) == (200, [])
-        requests = rows(*({"customer": person["id"]} for person in people))
-        status, body = await client.call("send.requests", {"campaign": "delay", "rows": requests})
-        assert (status, body["result"]["queued"]) == (200, count)
+        for first in range(0, count, AT_ONCE):
+            people = [{"id": f"c{number}", "email": f"c{number}@mail.example", "name": f"N{number}",
+                       "location": "DE/Berlin", "last_active_at": now}
+                      for number in range(first, min(first + AT_ONCE, count))]
+            status, body = await client.call("customers.import", {"rows": rows(*people)})
+            assert (status, body["result"]["faults"]) == (200, [])
+            requests = rows(*({"customer": person["id"]} for person in people))
+            status, body = await client.call("send.requests", {"campaign": "delay", "rows": requests})
+            assert (status, body["result"]["queued"]) == (200, len(people))
 
 
 async def since(one: Daemon) -> str:

@@ -15,12 +15,12 @@ from functools import cache
 from typing import Any
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection
 from support.needs import missing
 
 from config.postgresql import parse_postgresql
 from dispatcher.store import campaigns
 from dispatcher.store.database import Database
-from dispatcher.store.lock import StoreLockedError
 from dispatcher.store.postgresql import Address, PostgresqlStore
 from dispatcher.store.record_tables import metadata  # by way of these, so that all tables are known
 
@@ -110,16 +110,6 @@ def ours() -> Address:
     return _ours[0]
 
 
-async def opened_soon(address: Address) -> PostgresqlStore:
-    """The store, opened as soon as the server has noticed that who had it before is gone."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                return await PostgresqlStore.open(address, "run")
-            except StoreLockedError:
-                await asyncio.sleep(0.01)      # the server does not tell
-
-
 def cut_off(store: Database) -> None:
     """Nothing that is done from here on reaches the store, as if its process had been killed."""
     assert isinstance(store, PostgresqlStore)
@@ -139,10 +129,28 @@ async def opened(address: Address | None = None) -> AsyncIterator[PostgresqlStor
         await store.close()
 
 
+opened_too = opened
+"""The same for a second one beside it."""
+
+
 async def named(store: PostgresqlStore) -> list[str]:
     """The campaigns in it: the least that there is to ask."""
     async with store.transaction() as tx:
-        return [one.id for one in await campaigns.every(tx)]
+        return await named_in(tx)
+
+
+async def named_in(tx: AsyncConnection) -> list[str]:
+    """The same in a transaction that there is."""
+    return [one.id for one in await campaigns.every(tx)]
+
+
+async def until_somebody_waits(address: Address) -> None:
+    """Return once a transaction waits for its turn."""
+    one = await connect(address)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while not await one.fetchval(waiting):  # noqa: ASYNC110 -- the server does not tell
+        await asyncio.sleep(0.005)
+    await one.close()
 
 
 def _drop_ours() -> None:

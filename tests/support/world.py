@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from structlog.testing import capture_logs
 from support.fresh import new_store
-from support.postgresql import cut_off, emptied, opened_soon
+from support.postgresql import cut_off, emptied
 from support.timetables import at
 from support.truth import assert_true
 
@@ -38,7 +38,7 @@ from dispatcher.store.campaigns import Heading
 from dispatcher.store.controls import ALL_CATEGORIES, Hold, Suppression
 from dispatcher.store.database import Database
 from dispatcher.store.in_place import SharedEngine, in_place
-from dispatcher.store.postgresql import Address
+from dispatcher.store.postgresql import Address, PostgresqlStore
 from dispatcher.store.sqlite import Keeping, SqliteStore
 from dispatcher.store.tables import messages
 from dispatcher.store.tallies import totals
@@ -100,7 +100,7 @@ class World(Stage):
         if KEPT_IN == "postgresql":
             if self.address is None:
                 self.address = await emptied()
-            return await opened_soon(self.address)
+            return await PostgresqlStore.open(self.address, "run")
         if self.real:
             return await super().open_store()
         if self._shared is None:

@@ -1,0 +1,163 @@
+"""One daemon among those that share a store: its lease, and what it hears of the others.
+
+Two loops, by real time whatever clock the engine goes by. One renews the lease (its heartbeat). The other looks a few
+times a second whether anybody has told of a change (store/changes.py), waits for no transaction, and works it in: stops
+first. A hand-over may begin only within the lease, as counted here from before each heartbeat was sent, and within
+STALE of a look after which every stop has been worked in. So what has been stopped anywhere for a second reaches nobody
+(promise P6), whoever stopped it and however this daemon, its machine or the network stood still meanwhile; where the
+store cannot be looked at, nothing is sent (P10).
+
+A daemon past its lease ends: others may have taken over what it had under way (recovery.py), and systemd starts it
+anew. It may not even finish what it had begun to hand over; so where its process was stopped and goes on, it ends
+before anything else moves (`ended_by_now`).
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from socket import gethostname
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from dispatcher.clock import since_boot
+from dispatcher.store import changes, instances
+from dispatcher.store.changes import Change
+from dispatcher.store.database import SharedDatabase, StoreLostError
+
+EVERY: Final = 0.3
+"""Seconds between two looks."""
+STALE: Final = 1.0
+"""Seconds that a look is good for: promise P6."""
+BEATS: Final = 3
+"""Heartbeats within a lease."""
+MARGIN: Final = 0.1
+"""Of the lease, by which we are careful: what a hand-over takes to begin, and how much clocks may run apart."""
+PATIENCE: Final = 3.0
+"""Seconds after which a look that is not answered is given up."""
+
+LAPSED: Final = "the lease of this daemon has lapsed: others may have taken over what it had under way"
+
+log = structlog.get_logger()
+Work = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    """There is nothing to work in."""
+
+
+class Watch:
+    """What a daemon knows of itself among others."""
+
+    def __init__(self, database: SharedDatabase, lease: int) -> None:
+        self._database = database
+        self._lease = lease                 # milliseconds
+        self._ends = 0.0                    # of the lease, as we count it; seconds since boot
+        self._abreast = -STALE              # when the last look was sent whose stops have been worked in
+        self._looked = asyncio.Event()
+        self._heard: dict[Change, int] = {}     # how far changes have been worked in
+        self._news = False                  # others are to be told that something may leave
+        self.living = 1                     # daemons, as of the last look
+        self.on: dict[Change, Work] = dict.fromkeys(Change, _nothing)     # what works each change in
+        self.take_over: Work = _nothing     # what takes over from those whose lease has lapsed
+
+    @property
+    def me(self) -> int:
+        """Our number."""
+        return self._database.instance
+
+    async def join(self) -> None:
+        """Become one of those that share the store."""
+        sent = since_boot()
+        async with self._database.transaction() as tx:
+            number = await instances.join(tx, gethostname(), os.getpid(), self._lease)
+        self._database.instance = number
+        self._renewed(sent)
+        await self._look()
+        log.info("joined", instance=number, living=self.living)
+
+    async def leave(self) -> None:
+        """What we still have under way is anybody's from here on."""
+        number, self._database.instance = self.me, 0
+        async with self._database.transaction() as tx:
+            await instances.leave(tx, number)
+
+    def tell(self) -> None:
+        """Something may leave that could not: the others hear of it with our next look."""
+        self._news = True
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether a hand-over may begin."""
+        now = since_boot()
+        return now < self._ends and now - self._abreast < STALE
+
+    async def until_it_may(self) -> None:
+        """Return when a hand-over may begin."""
+        while not self.may_begin:
+            self._looked.clear()
+            await self._looked.wait()
+
+    @property
+    def ended_by_now(self) -> bool:
+        """Whether our lease has run out, as far as we can tell by ourselves."""
+        return bool(self.me) and since_boot() >= self._ends
+
+    async def beat(self) -> None:
+        """Renew the lease until cancelled; StoreLostError where it has lapsed."""
+        while True:
+            await asyncio.sleep(self._lease / 1000 / BEATS)
+            await self._patiently(self._renew, "heartbeat_failed")
+            if self.ended_by_now:
+                raise StoreLostError("the lease of this daemon has run out, as its heartbeats did not reach the store")
+
+    async def look_on(self) -> None:
+        """Look, and work in what has changed, until cancelled."""
+        while True:
+            await self._patiently(self._look, "look_failed")
+            await asyncio.sleep(EVERY)
+
+    async def _patiently(self, do: Work, event: str) -> None:
+        """Do it; a store that does not answer is asked again with the next turn."""
+        try:
+            await do()
+        except (DBAPIError, TimeoutError) as error:
+            why = str(error.orig) if isinstance(error, DBAPIError) else "no answer in time"
+            log.error(event, why=why, effect="nothing is sent until the store answers")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+
+    async def _renew(self) -> None:
+        sent = since_boot()
+        async with asyncio.timeout(PATIENCE), self._database.aside() as store:
+            lasts = await instances.beat(store, self.me, self._lease)
+        if not lasts:
+            raise StoreLostError(LAPSED)
+        self._renewed(sent)
+
+    def _renewed(self, sent: float) -> None:
+        self._ends = sent + self._lease / 1000 * (1 - MARGIN)
+
+    async def _look(self) -> None:
+        """See what there is to hear, and work it in: stops first, for hand-overs wait for that."""
+        sent = since_boot()
+        async with asyncio.timeout(PATIENCE), self._database.aside() as store:
+            if self._news and self.living > 1:
+                await changes.tell(store, Change.NEWS)
+            self._news = False
+            seen = await instances.look(store, self.me)
+        if not seen.ours:
+            raise StoreLostError(LAPSED)
+        self.living = seen.living
+        await self._work_in(Change.STOPS, seen.stops)
+        self._abreast = sent
+        self._looked.set()
+        await self._work_in(Change.NAMES, seen.names)
+        await self._work_in(Change.NEWS, seen.news)
+        if seen.lapsed:
+            await self.take_over()
+
+    async def _work_in(self, change: Change, number: int) -> None:
+        """Work a change in; what was before we joined is none."""
+        if self._heard.get(change, number) != number:
+            await self.on[change]()
+        self._heard[change] = number
