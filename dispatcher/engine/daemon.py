@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from dispatcher.engine import expand, outcomes, recheck, recovery, resolver, timekeeping
+from dispatcher.engine import expand, outcomes, portions, recheck, recovery, resolver, timekeeping
 from dispatcher.engine.journal import AGAIN_AFTER
 from dispatcher.engine.keeper import Keeper
 from dispatcher.engine.lane import LaneLoop
@@ -18,7 +18,7 @@ from dispatcher.engine.timekeeping import Before, Timekeeper
 from dispatcher.engine.underway import Item
 from dispatcher.engine.works import Works
 from dispatcher.policy import Policy
-from dispatcher.store import tallies
+from dispatcher.store import owners, tallies
 from dispatcher.store.changes import Change
 
 log = structlog.get_logger()
@@ -59,6 +59,15 @@ class Engine:
     async def _stop_covered(self) -> None:
         await outcomes.load_reputations(self.works)
         await recheck.stop_covered(self.works)
+        if self._started:
+            self._spawn(self._stop_free(), ends=True)
+
+    async def _stop_free(self) -> None:
+        """What is nobody's yet is looked at once more by whoever takes it: here only so that it is not left lying."""
+        try:
+            await portions.stop_free(self.works)
+        except DBAPIError as error:
+            log.error("stops_unwritten", why=str(error.orig), effect="written when it is taken")  # noqa: TRY400 -- the store's trouble, not a fault to trace
 
     async def _look_again(self) -> None:
         self._wake()
@@ -69,6 +78,9 @@ class Engine:
             await recovery.recover(self.works, free=False)
             self._spawn(expand.finish_all(self.works), ends=True)
             self._wake()
+            for loop in self.lanes.values():
+                if loop.portions is not None:
+                    loop.portions.wake.set()
 
     async def look_back(self) -> None:
         """See when and how the last run ended, before anything new is stored; `start` does it where nobody has."""
@@ -103,6 +115,8 @@ class Engine:
         self._promises.wake.set()
         for loop in self.lanes.values():
             loop.wake.set()
+            if loop.portions is not None and self.works.watch is not None and self.works.watch.living > 1:
+                loop.portions.wake.set()
 
     def use(self, policy: Policy) -> None:
         """Go by another policy, from the next slot of every lane on. ValueError, and no change, if it cannot be."""
@@ -177,6 +191,8 @@ class Engine:
             try:
                 async with self.works.database.transaction() as tx:
                     known = await tallies.queued_lanes(tx)
+                    if self.works.watch is not None:
+                        known += await owners.free_lanes(tx)
             except DBAPIError as error:
                 log.error("lanes_unread", why=str(error.orig), effect="tried again in a second")  # noqa: TRY400 -- the store's trouble, not a fault to trace
                 await self.works.clock.pause(AGAIN_AFTER)
@@ -187,8 +203,10 @@ class Engine:
 
     def _open(self, names: Iterable[str]) -> None:
         for name in names:
-            self.lanes[name] = LaneLoop(self.works, name)
-            self._spawn(self.lanes[name].run())
+            self.lanes[name] = loop = LaneLoop(self.works, name)
+            self._spawn(loop.run())
+            if loop.portions is not None:
+                self._spawn(loop.portions.run())
 
     def _spawn(self, work: Coroutine[Any, Any, None], *, ends: bool = False) -> asyncio.Task[None]:
         """Run a loop; one that ends by an error ends the daemon: systemd starts it anew, and recovery does the rest."""

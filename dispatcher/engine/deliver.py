@@ -18,6 +18,7 @@ from channels.contract import Envelope, Outcome, Result
 from dispatcher.content.faults import MessageFault, TemplateFaults
 from dispatcher.content.skeleton import Letter
 from dispatcher.core import retry
+from dispatcher.core.ramp import start_time
 from dispatcher.core.retry import Next, Tried
 from dispatcher.core.states import State
 from dispatcher.engine import outcomes
@@ -63,7 +64,7 @@ async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
     `items` are the batch's messages as works.underway knows them since the release.
     """
     sender = split_lane(batch.lane).sender
-    starts = works.starts(batch.slot, len(items), works.clock.now())
+    starts = _starts(works, batch, len(items))
     apart = (starts[1] - starts[0]) // 2 if len(starts) > 1 else 0
     if works.watch is not None:
         apart *= works.watch.living     # all together at twice the planned pace
@@ -81,6 +82,14 @@ async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
         # A reload took the sender away, perhaps only for a moment.
         mine = frozenset(items)
         await outcomes.give_back(works, works.underway.stop(lambda item: item in mine))
+
+
+def _starts(works: Works, batch: Batch, count: int) -> list[int]:
+    """The planned starts of our messages; of a batch that several daemons deliver, as they are in the whole."""
+    if not batch.size:
+        return works.starts(batch.slot, count, works.clock.now())
+    begin = max(batch.slot.start, batch.released_at)
+    return [start_time(begin, batch.slot.end, batch.size, batch.first + number) for number in range(count)]
 
 
 async def _prepare_all(

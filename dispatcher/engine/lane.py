@@ -15,6 +15,7 @@ from dispatcher.core.calendar import Slot, coming_slot
 from dispatcher.engine import canary, promises
 from dispatcher.engine.deliver import deliver
 from dispatcher.engine.outcomes import give_back
+from dispatcher.engine.portions import Portions
 from dispatcher.engine.release import NEVER, Ask, Released, release, sweep
 from dispatcher.engine.sorting import View
 from dispatcher.engine.standing import standing_of_queued
@@ -41,6 +42,7 @@ class LaneLoop:
         self._look_again = 0                  # nothing to release before that, unless something changes
         self._crowded = True                  # nobody has looked at the queue's head yet
         self._deliveries: set[asyncio.Task[None]] = set()
+        self.portions = Portions(works, lane) if works.watch is not None else None
 
     async def run(self) -> None:
         """Release slot after slot."""
@@ -83,6 +85,8 @@ class LaneLoop:
             task = asyncio.create_task(deliver(self._works, released.batch, items))
             self._deliveries.add(task)
             task.add_done_callback(self._delivered)
+        if self.portions is not None:
+            self.portions.wake.set()        # of this batch, or of one that somebody else has released
         self._tell(released)
         if released.held or released.empty:
             self.next_slot = None
@@ -107,7 +111,8 @@ class LaneLoop:
         if ramp is None:
             return Released(), ()
         items: Sequence[Item] = ()
-        ask = Ask(self.lane, ramp, slot, works.underway.pending(self.lane), works.database.instance)
+        ask = Ask(self.lane, ramp, slot, works.underway.pending(self.lane), works.database.instance,
+                  works.watch.living if works.watch is not None else 1)
         try:
             async with works.database.transaction() as tx:
                 judged = await canary.judge_due(tx, works.policy.lines, now)

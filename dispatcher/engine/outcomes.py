@@ -83,12 +83,13 @@ async def close_stopped(works: Works, items: Sequence[Item], reason: str) -> Non
 async def _write(works: Works, items: Sequence[Item], reason: str) -> None:
     for start in range(0, len(items), CHUNK):
         chunk = items[start:start + CHUNK]
-        await _surely(works, partial(_write_chunk, chunk=chunk, reason=reason, now=works.clock.now()))
+        await _surely(works, partial(write_chunk, chunk=chunk, reason=reason, now=works.clock.now()))
     if items:
         works.changed()
 
 
-async def _write_chunk(tx: AsyncConnection, chunk: Sequence[Item], reason: str, now: int) -> None:
+async def write_chunk(tx: AsyncConnection, chunk: Sequence[Item], reason: str, now: int) -> None:
+    """Write stopped items, inside the caller's transaction: back into the queue, or closed for a reason."""
     messages = [item.ready.message for item in chunk]
     deltas = Deltas()
     if reason:

@@ -6,7 +6,7 @@ deliver a message takes it back and writes that down, so that each is accounted 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,21 +31,20 @@ async def stop_covered(works: Works) -> None:
         return
     async with works.database.transaction(urgent=True) as tx:
         found = await covered(tx, items, works.clock.now())
-    # First in memory, which is what hand-overs look at; then in the store.
+    await stop(works, found)
+
+
+async def stop(works: Works, found: Mapping[str, Sequence[Item]]) -> None:
+    """Stop these: first in memory, which is what hand-overs look at; then in the store."""
     stopped = {}
     for reason, some in found.items():
         those = frozenset(some)
         stopped[reason] = works.underway.stop(those.__contains__)
     for reason, some in stopped.items():
-        await write(works, some, reason)
-
-
-async def write(works: Works, stopped: Sequence[Item], reason: str) -> None:
-    """Write stopped items down."""
-    if reason == BACK:
-        await outcomes.give_back(works, stopped)
-    else:
-        await outcomes.close_stopped(works, stopped, reason)
+        if reason == BACK:
+            await outcomes.give_back(works, some)
+        else:
+            await outcomes.close_stopped(works, some, reason)
 
 
 async def covered(tx: AsyncConnection, items: Sequence[Item], now: int) -> dict[str, list[Item]]:
@@ -80,6 +79,8 @@ def _reason(
     why = controls.reason_for(suppressed, normalise(item.ready.route.address), campaign.category) if suppressed else ""
     if why:
         return SkipReason.UNSUBSCRIBED if why == UNSUBSCRIBE else SkipReason.SUPPRESSED
+    if not item.ready.route.address:
+        return BACK     # the customer has another one since, of another lane: the next release sees to it
     if campaign.id in standing.blocked or standing.lane_hold(item.lane) is not None:
         return BACK
     return None

@@ -15,13 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from config.ramps import Ramp
 from dispatcher.core.calendar import Slot, next_slot
 from dispatcher.core.model import Message
+from dispatcher.core.portions import portion_size
 from dispatcher.core.quotas import Meter, Purse
 from dispatcher.core.ramp import Brakes, allowance, look_on, release_size, start_time
 from dispatcher.core.reputation import Reputation, bound_at, is_held
 from dispatcher.core.states import State
 from dispatcher.engine import canary, evidence
 from dispatcher.engine.sorting import Look, Ready, Sorted, View, close, sort_out
-from dispatcher.store import ledger, owners, parts, queue
+from dispatcher.store import changes, ledger, owners, parts, queue
+from dispatcher.store.changes import Change
 from dispatcher.store.tallies import Deltas, apply
 
 NEVER = 2**62
@@ -42,7 +44,10 @@ class Batch:
     ready: Sequence[Ready]
     allowance: int
     released_at: int
+    own: int                    # so many of the first are ours to deliver
     marked: int = 0             # so many of the first are marked as perhaps handed over
+    size: int = 0               # of the whole batch, where others deliver of it too; else 0
+    first: int = 0              # the number of our first one in the whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class Ask:
     slot: Slot
     pending: int                # released by earlier slots of the lane, hand-over not begun; of ours
     owner: int = 0              # the instance that we are, where several daemons may share the store
+    living: int = 1             # how many they are
 
 
 async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
@@ -94,22 +100,37 @@ async def release(tx: AsyncConnection, ask: Ask, view: View) -> Released:
     found = await sort_out(tx, ask.lane, Look(wanted, wanted + AHEAD, purse), view)
     deltas = Deltas()
     await close(tx, found, view.now, deltas)
-    judged_at, marked = NEVER, 0
+    judged_at, marked, own = NEVER, 0, _own(ask, len(found.ready), view.now)
     if found.ready:
-        marked = _soon(ask.slot, len(found.ready), view.now)
-        await _reserve(tx, ask, found, allowed, view.now)
+        marked = min(_soon(ask.slot, len(found.ready), view.now), own)
+        whole = own == len(found.ready)
+        await _reserve(tx, ask, found, allowed, view.now, ask.owner if ask.owner and whole else None)
+        if not whole:
+            await _share(tx, ask, found, own)
         await queue.begin(tx, [one.message.id for one in found.ready[:marked]])
         judged_at = await canary.count_out(tx, view.standing, found.ready, purse)
         reputation = await evidence.released(tx, ask.lane, ask.slot, reputation, view.now)
         for one in found.ready:
             deltas.move(queue.place(one.message, State.QUEUED), queue.place(one.message, State.SENDING))
     await apply(tx, deltas)
-    batch = Batch(ask.lane, ask.slot, found.ready, allowed, view.now, marked) if found.ready else None
+    batch = Batch(ask.lane, ask.slot, found.ready, allowed, view.now, own, marked,
+                  len(found.ready) if own < len(found.ready) else 0) if found.ready else None
     empty = found.ended and not found.ready and purse.stopped_by is None
     crowded = len(found.ready) < wanted and not found.ended
     return Released(batch, crowded=crowded, empty=empty, moved=bool(found.moves),
                     waits_until=min([judged_at, *found.waits]), look_again=_look_again(ask, found, purse, view.now),
                     reputation=reputation)
+
+
+def _own(ask: Ask, size: int, now: int) -> int:
+    """How many of a batch are ours to deliver: all of it, or, where there are others, the first portion."""
+    return size if ask.living <= 1 else portion_size(size, max(ask.slot.start, now), ask.slot.end)
+
+
+async def _share(tx: AsyncConnection, ask: Ask, found: Sorted, own: int) -> None:
+    """The first of a batch are ours; whoever has room takes of the others, portion by portion (portions.py)."""
+    await owners.own(tx, [one.message.id for one in found.ready[:own]], ask.owner)
+    await changes.tell(tx, Change.NEWS)
 
 
 def _soon(slot: Slot, size: int, now: int) -> int:
@@ -140,7 +161,9 @@ async def sweep(tx: AsyncConnection, lane: str, wanted: int, view: View) -> Rele
                     waits_until=min(found.waits, default=NEVER))
 
 
-async def _reserve(tx: AsyncConnection, ask: Ask, found: Sorted, allowed: int, now: int) -> None:
+async def _reserve(
+    tx: AsyncConnection, ask: Ask, found: Sorted, allowed: int, now: int, owner: int | None
+) -> None:
     await ledger.reserve(tx, ask.lane, ask.slot, len(found.ready), allowed, now)
     await parts.write(tx, ask.lane, ask.slot.start, now, [
         (one.message.campaign, one.message.segment, one.message.released_at is None) for one in found.ready
@@ -149,6 +172,6 @@ async def _reserve(tx: AsyncConnection, ask: Ask, found: Sorted, allowed: int, n
     for one in found.ready:
         by_version[one.campaign.version].append(one.message)
     for version, messages in by_version.items():
-        await queue.take(tx, messages, version, ask.slot.start, now, ask.owner or None)
+        await queue.take(tx, messages, version, ask.slot.start, now, owner)
 
 

@@ -240,7 +240,7 @@ async def _addresses(rows: Sequence[Claimed]) -> list[str]:
 def _place(look: _Look, lane: str, view: View, result: Sorted) -> None:
     """Put one message where its verdict sends it."""
     message, campaign = look.claimed.message, look.campaign
-    customer = _as_then(look.claimed)
+    customer = as_then(look.claimed)
     meant = audience.as_owed(campaign, informed=message.customer in look.page.thread.informed)
     way = route(meant, customer, view.policy.channels, view.policy.provider_of) if customer else Route()
     verdict = _verdict(look, customer, way, result.reached, view)
@@ -285,7 +285,7 @@ def _suppressed(page: _Page, address: str, category: str) -> str:
     return controls.reason_for(page.suppressed, normalise(address), category) if page.suppressed and address else ""
 
 
-def _as_then(claimed: Claimed) -> Customer | None:
+def as_then(claimed: Claimed) -> Customer | None:
     """The customer whose words go out: as at the first release, while the address is still the same."""
     then, latest = claimed.snapshot, claimed.customer
     return then if then is not None and latest is not None and then.email == latest.email else latest

@@ -5,6 +5,7 @@ hand-over begins for a message that it covers (promise P6). The list is as long 
 long as the queue.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -37,13 +38,14 @@ class Underway:
     def __init__(self) -> None:
         self._items: dict[int, Item] = {}
         self._waiting: Counter[str] = Counter()
+        self._moved = asyncio.Event()       # some have begun, or are out of the list
 
     def __len__(self) -> int:
         return len(self._items)
 
     def add(self, batch: Batch) -> list[Item]:
-        """Take a batch in."""
-        items = [Item(one, batch.slot, batch.released_at) for one in batch.ready]
+        """Take a batch in: what of it is ours to deliver."""
+        items = [Item(one, batch.slot, batch.released_at) for one in batch.ready[:batch.own]]
         for item in items:
             self._items[item.ready.message.id] = item
         self._waiting[batch.lane] += len(items)
@@ -55,6 +57,7 @@ class Underway:
             return False
         item.begun = True
         self._waiting[item.lane] -= 1
+        self._moved.set()
         return True
 
     def end(self, item: Item) -> None:
@@ -64,6 +67,12 @@ class Underway:
     def pending(self, lane: str) -> int:
         """How many of a lane's released messages have not begun to be handed over."""
         return self._waiting[lane]
+
+    async def room(self, lane: str, most: int) -> None:
+        """Return when so many of a lane's released messages at most have still to begin."""
+        while self._waiting[lane] > most:
+            self._moved.clear()
+            await self._moved.wait()
 
     def to_begin(self) -> list[Item]:
         """The released messages that have not begun to be handed over."""
@@ -84,6 +93,7 @@ class Underway:
             item.stopped = True
             self._waiting[item.lane] -= 1
             del self._items[item.ready.message.id]
+        self._moved.set()
 
 
 def to_address(addresses: Iterable[str]) -> Callable[[Item], bool]:

@@ -33,7 +33,7 @@ MESSAGE_COLUMNS: Final = (
     m.id, m.campaign, m.key, m.customer, m.segment, m.rank, m.priority, m.lane, m.data, m.expires_at, m.attempts,
     m.doubts, m.version, m.released_at,
 )
-_JOINED: Final = select(*MESSAGE_COLUMNS, m.snapshot, *CUSTOMER_COLUMNS).select_from(
+JOINED: Final = select(*MESSAGE_COLUMNS, m.snapshot, *CUSTOMER_COLUMNS).select_from(
     messages.outerjoin(customers, customers.c.id == m.customer)
 )
 _WIDTH: Final = len(MESSAGE_COLUMNS)
@@ -78,7 +78,7 @@ def message_of(row: Sequence[Any]) -> Message:
 
 
 def claimed_of(row: AnyRow) -> Claimed:
-    """A message and its customer of a row of _JOINED."""
+    """A message and its customer of a row of JOINED."""
     values = tuple(row)
     snapshot = values[_WIDTH]
     fields = values[_WIDTH + 1:]
@@ -120,7 +120,7 @@ async def add(tx: AsyncConnection, new: Sequence[NewMessage], now: int, deltas: 
 
 
 _HEAD: Final = (
-    _JOINED.where(
+    JOINED.where(
         DUE, m.lane == bindparam("its_lane", type_=String()), m.campaign == bindparam("its_campaign", type_=String()),
         m.priority == bindparam("its_priority", type_=Integer()), m.rank == bindparam("its_rank", type_=Integer()),
         m.id > bindparam("after", type_=BigInteger()),

@@ -17,13 +17,14 @@ import pytest_asyncio
 from support.commands import DISPATCHER
 from support.daemons import CONFIG, Daemon, arrived, daemon, enqueue, since
 from support.postgresql import connect, emptied, ours
-from support.smtp_server import SmtpServer
+from support.smtp_server import Act, SmtpServer
 from support.world import CAMPAIGN
 
 LEASE = 2.0     # seconds
 QUICK = ('start = 36000\nceiling = 36000\nstep = "1h"\nevery = "1s"',
          'start = 1000\nceiling = 1000\nstep = "5s"\nevery = "250ms"')
 SLOW = (QUICK[0], 'start = 7200\nceiling = 7200\nstep = "1h"\nevery = "10s"')      # 20 in 10 s
+FAST = (QUICK[0], 'start = 3600000\nceiling = 3600000\nstep = "1h"\nevery = "1s"')         # 1,000 a second
 LONG = (QUICK[0], 'start = 360000\nceiling = 360000\nstep = "1h"\nevery = "1m"')       # 6,000 in a minute
 
 
@@ -204,6 +205,30 @@ async def test_a_hold_anywhere_stops_all_within_a_second_also_what_is_released_a
         await copies_explained(server)
         async with each.client() as client:
             assert (await client.call("resume"))[0] == 200
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_is_the_limit_is_served_by_the_connections_of_all(
+        tmp_path: Path, server: SmtpServer, stack: AsyncExitStack) -> None:
+    server.script = lambda step: Act(b"250 2.0.0 taken\r\n", gap=0.04 / 17) if step.phase == "dot" else None
+    one = await house(tmp_path, server, stack, FAST)
+    alone, = await one.start(1)
+    await enqueue(alone, 3_000, await since(alone))
+    await arrived(server, 50)
+    loop = asyncio.get_running_loop()
+    rates = []
+    for _ in range(2):
+        at, before = loop.time(), len(server.mails)
+        await arrived(server, before + 150)
+        rates.append(150 / (loop.time() - at))
+        if len(one.daemons) == 1:
+            await one.start(1)
+            await until("SELECT count(DISTINCT owner) = 2 FROM messages WHERE state = 'sending' AND begun = 1")
+    assert server.most_open == 4
+    assert rates[1] > 1.5 * rates[0]
+    parts = await asked("SELECT count(*) AS number FROM messages WHERE state = 'accepted' GROUP BY owner")
+    assert min(row["number"] for row in parts) > 30
+    await copies_explained(server)
 
 
 @pytest.mark.asyncio
