@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -73,7 +73,10 @@ def _look(desk: Desk) -> Mapping[str, Any]:
 
 def status_view(result: Mapping[str, Any]) -> Iterator[Block]:
     """The daemon, its lanes, the queue, and whatever keeps something back."""
-    yield _daemon_line(result["daemon"])
+    yield _daemon_line(result["daemon"], [one for one in result["instances"] if one["living"]])
+    if any(not one["answers"] for one in result["instances"]):
+        yield _crew(result["instances"])
+        yield ""
     if result["lanes"]:
         yield Grid(("lane", "state", "allowance", "spent", "queued", "next batch", "size", "why"), [
             (one["lane"], one["state"], one["allowance"], one["spent"], one["queued"],
@@ -89,8 +92,19 @@ def status_view(result: Mapping[str, Any]) -> Iterator[Block]:
     yield from _kept_back(result)
 
 
-def _daemon_line(daemon: Mapping[str, Any]) -> str:
+def _crew(instances: Sequence[Mapping[str, Any]]) -> Grid:
+    """The daemons that share the store."""
+    return Grid(("machine", "process", "since", "last seen", "under way", "state"), [
+        (one["machine"], one["process"], local_time(one["since"]), local_time(one["seen_at"]),
+         one["under_way"], "answers" if one["answers"] else "runs" if one["living"] else "ended: its lease is over")
+        for one in instances
+    ])
+
+
+def _daemon_line(daemon: Mapping[str, Any], living: Sequence[Mapping[str, Any]]) -> str:
     if not daemon["running"]:
+        if living:
+            return f"no daemon answers here; {len(living)} on the store"
         return "no daemon is running: nothing is sent"
     since = f" since {local_time(daemon['since'])}" if daemon["since"] else ""
     failing = f"; the store fails: {daemon['store']}" if daemon.get("store") else ""

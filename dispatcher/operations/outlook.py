@@ -19,6 +19,7 @@ from dispatcher.engine.underway import Item
 from dispatcher.engine.waits import read_ahead
 from dispatcher.operations import planning
 from dispatcher.operations.campaigns import STATES
+from dispatcher.operations.crew import crew
 from dispatcher.operations.holds import shown
 from dispatcher.operations.lanes import LaneNow, lanes_now
 from dispatcher.operations.office import Args, NoArgs, Office, OperationError, Result, Text, asked_instant, said
@@ -43,6 +44,7 @@ async def status(office: Office, _: NoArgs) -> Result:
         lanes = await lanes_now(tx, works, standing, now)
         totals = await tallies.totals(tx)
         blocked = await _blocked(tx, standing)
+        daemons = await crew(tx, office)
     coming = await asyncio.to_thread(lambda: [lane.next_batch(now) for lane in lanes])
     messages: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
@@ -58,6 +60,7 @@ async def status(office: Office, _: NoArgs) -> Result:
         "campaigns": blocked,
         "blocked": blocked,
         "faults": list(office.faults),
+        "instances": daemons,
         "daemon": {
             "running": office.engine is not None, "since": said(office.since or None), "draining": works.closing,
             "store": works.journal.failing or works.database.trouble,

@@ -68,6 +68,8 @@ BATCH_AT: Final = Metric("dispatcher_last_batch_timestamp_seconds", "gauge", ("l
                          "When the lane's latest batch was released.")
 UNDERWAY: Final = Metric("dispatcher_underway", "gauge", (), "Messages that are released and have no outcome yet.")
 IN_FLIGHT: Final = Metric("dispatcher_in_flight", "gauge", (), "Hand-overs that have begun and have no outcome yet.")
+INSTANCES: Final = Metric("dispatcher_instances", "gauge", (),
+                          "Daemons on the store whose lease lasts, this one among them.")
 HOLDS: Final = Metric("dispatcher_holds", "gauge", (), "Holds in force.")
 FACTS_AT: Final = Metric("dispatcher_facts_timestamp_seconds", "gauge", (),
                          "When facts about customers or their activity last came in; 0: never.")
@@ -86,8 +88,8 @@ FAULTY: Final = Metric("dispatcher_campaign_faults", "gauge", (),
                        "Faults of campaigns in the folder that kept them from being applied at start.")
 
 METRICS: Final = (ATTEMPTS, MESSAGES, SKIPPED, ALLOWANCE, SPENT, LANE_STATE, SHARE, BATCH_SIZE, BATCH_AT, UNDERWAY,
-                  IN_FLIGHT, HOLDS, FACTS_AT, UNWRITABLE, UNREAD, PRUNED, RELOADS, CONFIG_AT, STARTED_AT, DRAINING,
-                  FAULTY)
+                  IN_FLIGHT, INSTANCES, HOLDS, FACTS_AT, UNWRITABLE, UNREAD, PRUNED, RELOADS, CONFIG_AT, STARTED_AT,
+                  DRAINING, FAULTY)
 """Every metric of ours; beside them stand the process_* ones of prometheus-client."""
 
 
@@ -149,6 +151,7 @@ class Metrics:
                                 for (lane, outcome), number in sorted(works.outcomes.items())))
         yield UNDERWAY.family(((), len(works.underway)))
         yield IN_FLIGHT.family(((), len(works.in_flight)))
+        yield INSTANCES.family(((), works.watch.living if works.watch is not None else 1))
         yield UNWRITABLE.family(((), float(bool(works.journal.failing or works.database.trouble))))
         yield PRUNED.family(((), works.pruned))
         yield RELOADS.family((("accepted",), reloads.done), (("rejected",), reloads.refused))

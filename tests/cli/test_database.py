@@ -72,8 +72,8 @@ def test_a_whole_store_is_said_to_be_whole(filled: House, typed: Typing) -> None
     ended = typed("db", "check")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == ("the store is whole: the file and its references, ledger and tallies, 300 messages; "
-                         "schema 0002\n")
-    assert typed("db", "check", "--json").data == {"kind": "sqlite", "schema": "0002", "messages": 300, "faults": []}
+                         "schema 0003\n")
+    assert typed("db", "check", "--json").data == {"kind": "sqlite", "schema": "0003", "messages": 300, "faults": []}
 
 
 @pytest.mark.parametrize(("statement", "fault"), [
@@ -141,14 +141,14 @@ def test_a_backup_is_a_store_in_one_file_of_its_owners_alone(filled: House, type
     ended = typed("db", "backup", "copy.db")
     copy = filled.folder / "copy.db"
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == f"{copy}: {copy.stat().st_size:,} bytes, whole and on the disk; schema 0002\n"
+    assert ended.out == f"{copy}: {copy.stat().st_size:,} bytes, whole and on the disk; schema 0003\n"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert [file.name for file in filled.folder.iterdir() if "copy" in file.name] == ["copy.db"]
     for left in filled.folder.glob("dispatcher.db*"):
         left.unlink()
     copy.rename(filled.folder / "dispatcher.db")
     assert typed("db", "check", "--json").data["messages"] == 300
-    assert typed("db", "backup", "again.db", "--json").data["schema"] == "0002"
+    assert typed("db", "backup", "again.db", "--json").data["schema"] == "0003"
 
 
 def test_what_is_there_already_is_not_overwritten(filled: House, typed: Typing) -> None:

@@ -22,6 +22,8 @@ STATUS = {
     "holds": [{"kind": "campaign", "name": "delay", "reason": "price", "by": "Eve",
                "at": "2026-03-01T07:30:00Z", "until": None}],
     "campaigns": [{"campaign": "delay", "queued": 5, "why": "price"}], "faults": ["campaigns/x: broken"],
+    "instances": [{"id": 3, "machine": "mars", "process": 7, "since": "2026-03-01T07:00:00Z",
+                   "seen_at": "2026-03-01T07:59:55Z", "living": True, "under_way": 12, "answers": True}],
     "daemon": {"running": True, "since": "2026-03-01T07:00:00Z", "draining": True, "store": "disk full"},
 }
 PLAN = {
@@ -59,6 +61,20 @@ def test_status_shows_the_daemon_the_lanes_the_queue_and_what_is_kept_back(capsy
     [held] = [re.split(r" {2,}", line) for line in lines if line.startswith("campaign delay")]
     assert (held[:3], held[3][:10], held[4]) == (["campaign delay", "price", "Eve"], "2026-03-01", "resumed")
     assert "delay                    5  price" in lines
+
+
+def test_status_lists_the_daemons_that_share_the_store(capsys: pytest.CaptureFixture[str]) -> None:
+    [here] = STATUS["instances"]
+    others = [here | {"id": 4, "machine": "venus", "answers": False},
+              here | {"id": 5, "machine": "pluto", "answers": False, "living": False}]
+    print_blocks(status_view(STATUS | {"instances": [here, *others]}))
+    lines = [re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["machine", "process", "since", "last seen", "under way", "state"]
+    assert [(line[0], line[4], line[5]) for line in lines[2:5]] == [
+        ("mars", "12", "answers"), ("venus", "12", "runs"), ("pluto", "12", "ended: its lease is over")]
+    nobody = {"daemon": STATUS["daemon"] | {"running": False}, "instances": others}
+    print_blocks(status_view(STATUS | nobody))
+    assert capsys.readouterr().out.splitlines()[0] == "no daemon answers here; 1 on the store"
 
 
 def test_status_of_an_empty_house_says_so(home: House, typed: Typing) -> None:

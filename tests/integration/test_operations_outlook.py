@@ -1,7 +1,9 @@
 """`status` and `plan`: what they say is what the daemon then does."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 import pytest_asyncio
@@ -39,6 +41,9 @@ async def test_status_shows_lanes_messages_and_reasons(one: World) -> None:
                                   "skipped": 1}
     assert status["skipped"] == {"no_address": 1}
     assert status["daemon"] == {"running": True, "since": "2026-03-02T07:00:00Z", "draining": False, "store": ""}
+    [daemon] = status["instances"]
+    assert (daemon["machine"], daemon["process"], daemon["under_way"], daemon["answers"]) == (
+        gethostname(), os.getpid(), 0, True)
     await one.run_until(at("2026-03-02 14:00:00"))
     lane = (await desk("status"))["lanes"][1]
     assert (lane["spent"], lane["queued"]) == (50, 100)

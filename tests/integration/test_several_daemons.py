@@ -232,6 +232,32 @@ async def test_a_server_that_is_the_limit_is_served_by_the_connections_of_all(
 
 
 @pytest.mark.asyncio
+async def test_status_lists_all_of_them_whoever_is_asked(
+        tmp_path: Path, server: SmtpServer, stack: AsyncExitStack) -> None:
+    one = await house(tmp_path, server, stack, LONG)
+    first, second = await one.start(2)
+    await enqueue(first, 200, await since(first))
+    await arrived(server, 10)
+    machines = {each.process.pid for each in one.daemons}
+    for each in one.daemons:
+        async with each.client() as client:
+            told = (await client.call("status"))[1]["result"]
+        assert {row["process"]: row["answers"] for row in told["instances"]} == {
+            process: process == each.process.pid for process in machines}
+        assert all(row["living"] for row in told["instances"])
+        async with each.client() as client:
+            assert "dispatcher_instances 2.0" in (await client.get("/metrics"))[1]
+    lines = (await one.command("status")).splitlines()
+    assert lines[0] == "no daemon answers here; 2 on the store"
+    assert sum(row["under_way"] for row in told["instances"]) > 0
+    second.process.kill()
+    await second.ended()
+    await until("SELECT count(*) = 1 FROM instances")
+    assert [row["process"] for row in json.loads(await one.command("status", "--json"))["instances"]] == [
+        first.process.pid]
+
+
+@pytest.mark.asyncio
 async def test_what_comes_in_through_one_is_sent_by_any(
         tmp_path: Path, server: SmtpServer, stack: AsyncExitStack) -> None:
     one = await house(tmp_path, server, stack, QUICK)
