@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from dispatcher.core import clocks
 from dispatcher.engine import expand, outcomes, portions, recheck, recovery, resolver, timekeeping
 from dispatcher.engine.journal import AGAIN_AFTER
 from dispatcher.engine.keeper import Keeper
@@ -42,6 +43,8 @@ class Engine:
         works.promises = self._promises = Promises(works)
         works.changed = self.wake
         self._watching: set[asyncio.Task[None]] = set()
+        self._taking: asyncio.Task[None] | None = None
+        self._names_heard = 0
         works.expect = works.journal.expect = self._keeper.expect
 
     async def join(self) -> None:
@@ -49,9 +52,9 @@ class Engine:
         works, watch = self.works, self.works.watch
         if watch is None:
             return
-        watch.on = {Change.STOPS: self._stop_covered, Change.NAMES: lambda: resolver.hear(works),
-                    Change.NEWS: self._look_again}
+        watch.on = {Change.STOPS: self._stop_covered, Change.NAMES: self._hear_names, Change.NEWS: self._look_again}
         watch.take_over = self._take_over
+        self._names_heard = works.clock.now()
         await watch.join()
         # Apart from all others: the lease is needed until the last outcome has been written.
         self._watching = {self._watched(watch.beat()), self._watched(watch.look_on())}
@@ -61,6 +64,17 @@ class Engine:
         await recheck.stop_covered(self.works)
         if self._started:
             self._spawn(self._stop_free(), ends=True)
+
+    async def _finish_all(self) -> None:
+        """Finish the audiences that somebody left half on the queue."""
+        unfinished = True
+        while unfinished and not self.works.closing:
+            try:
+                await expand.finish_all(self.works)
+                unfinished = False
+            except DBAPIError as error:
+                log.error("expansion_stopped", why=str(error.orig), effect="tried again in a second")  # noqa: TRY400 -- as above
+                await self.works.clock.pause(AGAIN_AFTER)
 
     async def _stop_free(self) -> None:
         """What is nobody's yet is looked at once more by whoever takes it: here only so that it is not left lying."""
@@ -72,11 +86,24 @@ class Engine:
     async def _look_again(self) -> None:
         self._wake()
 
+    async def _hear_names(self) -> None:
+        """Take in what other daemons were told of domains since the last time; their clocks may go a little behind."""
+        since, self._names_heard = self._names_heard, self.works.clock.now()
+        await resolver.load(self.works, since - clocks.TOLERANCE)
+
     async def _take_over(self) -> None:
-        """Somebody has ended: what they had goes on here, and so does what they alone would have looked at again."""
-        if self._started:
+        """Somebody has ended: what they had goes on here, beside all looks."""
+        if self._started and (self._taking is None or self._taking.done()):
+            self._taking = self._spawn(self._take_theirs(), ends=True)
+
+    async def _take_theirs(self) -> None:
+        """Bring what they left to rest, and look again at what they alone would have looked at."""
+        try:
             await recovery.recover(self.works, free=False)
-            self._spawn(expand.finish_all(self.works), ends=True)
+        except DBAPIError as error:
+            log.error("not_taken_over", why=str(error.orig), effect="tried again")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+        else:
+            self._spawn(self._finish_all(), ends=True)
             self._wake()
             for loop in self.lanes.values():
                 if loop.portions is not None:
@@ -101,7 +128,7 @@ class Engine:
         self._spawn(self._promises.run())
         self._spawn(self._pruner.run())
         self._spawn(self._find_lanes())
-        self._spawn(expand.finish_all(self.works), ends=True)
+        self._spawn(self._finish_all(), ends=True)
 
     def wake(self) -> None:
         """Something changed: whoever sleeps looks again, here and where the store is shared."""

@@ -53,11 +53,6 @@ async def load(works: Works, since: int = 0) -> None:
         after = found[-1].domain if len(found) == CHUNK * 10 else None
 
 
-async def hear(works: Works) -> None:
-    """Take in what other daemons were told in the last hour."""
-    await load(works, works.clock.now() - LONGEST)
-
-
 class Resolver:
     """The loop; `run` until cancelled."""
 

@@ -13,8 +13,11 @@ before anything else moves (`ended_by_now`).
 """
 
 import asyncio
+import contextlib
 import os
+import uuid
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from socket import gethostname
 from typing import Final
 
@@ -25,6 +28,7 @@ from dispatcher.clock import since_boot
 from dispatcher.store import changes, instances
 from dispatcher.store.changes import Change
 from dispatcher.store.database import SharedDatabase, StoreLostError
+from dispatcher.store.instances import Who
 
 EVERY: Final = 0.3
 """Seconds between two looks."""
@@ -37,10 +41,35 @@ MARGIN: Final = 0.1
 PATIENCE: Final = 3.0
 """Seconds after which a look that is not answered is given up."""
 
+_MACHINE: Final = (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"))
+_NUMBERS: Final = Path("/proc/self/ns/pid")     # within which processes have their numbers
 LAPSED: Final = "the lease of this daemon has lapsed: others may have taken over what it had under way"
 
 log = structlog.get_logger()
 Work = Callable[[], Awaitable[None]]
+
+
+def whoami() -> Who:
+    """This process, as other machines and containers may tell it from theirs."""
+    machine = gethostname()
+    known = [machine]
+    for file in _MACHINE:       # a hardened unit hides one of them
+        with contextlib.suppress(OSError):
+            known.append(file.read_text(encoding="ascii").strip())
+    if len(known) == 1:
+        known.append(uuid.uuid4().hex)      # nobody can tell who is of our place, so nobody is
+    return Who(machine, "/".join([*known, str(_NUMBERS.stat().st_ino)]), os.getpid())
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass        # somebody else's
+    return True
 
 
 async def _nothing() -> None:
@@ -69,9 +98,12 @@ class Watch:
 
     async def join(self) -> None:
         """Become one of those that share the store."""
-        sent = since_boot()
+        sent, who = since_boot(), whoami()
         async with self._database.transaction() as tx:
-            number = await instances.join(tx, gethostname(), os.getpid(), self._lease)
+            for number, process in (await instances.of_place(tx, who.place)).items():
+                if not _runs(process):      # it was killed here: nobody need wait for its lease to lapse
+                    await instances.leave(tx, number)
+            number = await instances.join(tx, who, self._lease)
         self._database.instance = number
         self._renewed(sent)
         await self._look()

@@ -23,7 +23,9 @@ from dispatcher.operations.crew import crew
 from dispatcher.operations.holds import shown
 from dispatcher.operations.lanes import LaneNow, lanes_now
 from dispatcher.operations.office import Args, NoArgs, Office, OperationError, Result, Text, asked_instant, said
-from dispatcher.store import reading, tallies
+from dispatcher.store import owners, reading, tallies
+from dispatcher.store.database import SharedDatabase
+from dispatcher.store.owners import Coming
 from dispatcher.store.tallies import WAITING
 
 
@@ -78,10 +80,11 @@ async def planned(office: Office, args: PlanArgs) -> Result:
         standing = await read_standing(tx, works.policy, works.book, now)
         seen = await look(tx, works, standing, now, ahead)
         blocked = await _blocked(tx, standing)
+        elsewhere = await owners.coming(tx, works.database.instance) if _is_shared(office) else []
         closed = {lane: count for lane, count in (await _queued(tx)).items() if works.policy.ramp_of(lane) is None}
     if args.campaign and args.campaign not in standing.stored:
         raise OperationError("unknown", f"no campaign is called {args.campaign}; apply it first")
-    out = _released(works.underway.to_begin(), args.campaign)
+    out = _released([*_ours(works.underway.to_begin()), *elsewhere], args.campaign)
     told = await asyncio.to_thread(planning.told, seen, until, args.campaign, out)
     told["more"] = max(len(told["batches"]) - args.most, 0)     # batches that are planned and not shown
     told["batches"] = [planning.shown(batch, planning.RELEASED) for batch in out] + told["batches"][:args.most]
@@ -97,16 +100,28 @@ async def planned(office: Office, args: PlanArgs) -> Result:
     return told
 
 
-def _released(items: Iterable[Item], campaign: str) -> list[PlannedBatch]:
+def _is_shared(office: Office) -> bool:
+    """Whether others than this process may deliver what is released."""
+    return isinstance(office.works.database, SharedDatabase) and (
+        office.engine is None or office.works.watch is not None)
+
+
+def _ours(items: Iterable[Item]) -> list[Coming]:
+    return [Coming(item.lane, item.slot.start, item.slot.end, item.ready.campaign.id, item.ready.route.segment, 1)
+            for item in items]
+
+
+def _released(some: Iterable[Coming], campaign: str) -> list[PlannedBatch]:
     """What of the batches on their way has still to begin."""
-    by_batch: defaultdict[tuple[int, int, str], list[Item]] = defaultdict(list)
-    for item in items:
-        if campaign in {"", item.ready.campaign.id}:
-            by_batch[item.slot.start, item.slot.end, item.lane].append(item)
+    segments: defaultdict[tuple[int, int, str], Counter[str]] = defaultdict(Counter)
+    campaigns: defaultdict[tuple[int, int, str], Counter[str]] = defaultdict(Counter)
+    for one in some:
+        if campaign in {"", one.campaign}:
+            segments[one.slot, one.slot_ends, one.lane][one.segment] += one.count
+            campaigns[one.slot, one.slot_ends, one.lane][one.campaign] += one.count
     return [
-        PlannedBatch(start, end, lane, len(some), Counter(item.ready.route.segment for item in some),
-                     Counter(item.ready.campaign.id for item in some), Limit.BACKLOG)
-        for (start, end, lane), some in sorted(by_batch.items())
+        PlannedBatch(start, end, lane, found.total(), found, campaigns[start, end, lane], Limit.BACKLOG)
+        for (start, end, lane), found in sorted(segments.items())
     ]
 
 

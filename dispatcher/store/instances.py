@@ -70,13 +70,29 @@ class Look:
     names: int
 
 
-async def join(tx: AsyncConnection, machine: str, process: int, lease: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A process that is to be an instance."""
+
+    machine: str
+    place: str              # within which the number of a process means that one
+    process: int
+
+
+async def join(tx: AsyncConnection, who: Who, lease: int) -> int:
     """A new instance, with a lease of so many milliseconds; its number, which no other will ever have."""
     now = (await tx.execute(select(NOW))).scalar_one()
     made = await tx.execute(insert_into(tx, instances).returning(i.id), {
-        "machine": machine, "process": process, "started_at": now, "seen_at": now, "lease_until": now + lease,
+        "machine": who.machine, "place": who.place, "process": who.process, "started_at": now, "seen_at": now,
+        "lease_until": now + lease,
     })
     return int(made.scalar_one())
+
+
+async def of_place(tx: AsyncConnection, place: str) -> dict[int, int]:
+    """The instances of a place whose lease lasts -> their processes."""
+    rows = await tx.execute(select(i.id, i.process).where(i.place == place, _LIVES))
+    return {number: process for number, process in rows}  # noqa: C416 -- dict() of rows is not typed
 
 
 _BEAT: Final = (

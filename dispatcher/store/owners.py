@@ -90,6 +90,28 @@ async def free_page(tx: AsyncConnection, after: int, most: int) -> list[AnyRow]:
     return list(await tx.execute(_PAGE, {"after": after, "most": most}))
 
 
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """Released messages of a batch that have surely not begun to be handed over."""
+
+    lane: str
+    slot: int
+    slot_ends: int
+    campaign: str
+    segment: str
+    count: int
+
+
+async def coming(tx: AsyncConnection, but: int) -> list[Coming]:
+    """What is released and has not begun, by what batches are made of; without one instance's own."""
+    places = (b.lane, b.slot, b.slot_ends, m.campaign, m.segment)
+    rows = await tx.execute(
+        select(*places, func.count()).join(messages, (m.lane == b.lane) & (m.slot == b.slot))
+        .where(SENDING, m.begun == 0, or_(m.owner.is_(None), m.owner != but)).group_by(*places).order_by(*places)
+    )
+    return [Coming(*row) for row in rows]
+
+
 async def free_lanes(tx: AsyncConnection) -> list[str]:
     """Lanes with messages that are nobody's."""
     return [lane for (lane,) in await tx.execute(select(m.lane).distinct().where(*_FREE).order_by(m.lane))]

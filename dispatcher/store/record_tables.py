@@ -102,6 +102,7 @@ instances = Table(
     "instances", metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("machine", String, nullable=False),
+    Column("place", String, nullable=False),           # within which its process has its number
     Column("process", Integer, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),        # its last heartbeat

@@ -13,7 +13,7 @@ from dispatcher.store import campaigns, canaries, changes, controls, customers, 
 from dispatcher.store.canaries import CanaryRow, CanaryState
 from dispatcher.store.changes import Change
 from dispatcher.store.controls import Hold, Suppression
-from dispatcher.store.instances import Look
+from dispatcher.store.instances import Look, Who
 from dispatcher.store.record_tables import instances as table
 from dispatcher.store.tallies import Deltas, apply
 
@@ -21,7 +21,7 @@ LEASE = 60_000
 
 
 async def joined(tx: AsyncConnection, machine: str = "mars") -> int:
-    return await instances.join(tx, machine, 7, LEASE)
+    return await instances.join(tx, Who(machine, f"{machine} since its boot", 7), LEASE)
 
 
 async def lapse(tx: AsyncConnection, number: int) -> None:
@@ -38,6 +38,9 @@ async def test_each_instance_has_a_number_of_its_own_and_a_lease_from_the_databa
     assert [(each.id, each.machine, each.process, each.living) for each in found] == [
         (one, "mars", 7, True), (two, "venus", 7, True)]
     assert found[0].started_at == found[0].seen_at > NOW
+    assert await instances.of_place(tx, "mars since its boot") == {one: 7}
+    await lapse(tx, one)
+    assert await instances.of_place(tx, "mars since its boot") == {}
 
 
 @pytest.mark.asyncio

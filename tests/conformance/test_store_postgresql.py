@@ -29,6 +29,7 @@ from support.tcp_proxy import proxy
 from config.postgresql import SslMode
 from dispatcher.store import campaigns, customers, domains, instances, migrate, postgresql_session
 from dispatcher.store.database import StoreError, StoreLostError, StoreUnreachableError
+from dispatcher.store.instances import Who
 from dispatcher.store.postgresql import Address, PostgresqlStore
 from dispatcher.store.tables import metadata
 
@@ -103,7 +104,7 @@ async def test_who_waits_too_long_for_the_others_is_told_and_goes_on(monkeypatch
 async def test_a_daemon_whose_lease_has_lapsed_writes_nothing_any_more() -> None:
     async with opened() as store:
         async with store.transaction() as tx:
-            store.instance = await instances.join(tx, "mars", 7, 60_000)
+            store.instance = await instances.join(tx, Who("mars", "", 7), 60_000)
         async with store.transaction() as tx:
             await campaign(tx)
         await tell("UPDATE instances SET lease_until = 0", address=store._address)
@@ -123,7 +124,7 @@ async def test_a_lease_that_was_renewed_while_a_transaction_waited_for_its_turn_
     address = await emptied()
     async with opened(address) as one, opened_too(address) as other:
         async with other.transaction() as tx:
-            other.instance = await instances.join(tx, "mars", 7, 400)
+            other.instance = await instances.join(tx, Who("mars", "", 7), 400)
         async with one.transaction() as tx:
             waiting = asyncio.create_task(named(other))
             await until_somebody_waits(address)
@@ -251,7 +252,7 @@ async def test_a_migration_waits_for_nobody_of_an_earlier_version_and_says_who_i
         assert "a dispatcher of an earlier version is at work in it" in await refusal(address)
         await daemon.close()
         async with opened(address) as store, store.transaction() as tx:
-            await instances.join(tx, "mars", 7, 60_000)
+            await instances.join(tx, Who("mars", "", 7), 60_000)
         await tell("UPDATE alembic_version SET version_num = '0002'", address=address)
         assert "daemons of an earlier version are at work in it, on mars" in await refusal(address)
 

@@ -89,6 +89,7 @@ async def test_it_sends_gets_over_the_end_of_its_sessions_and_a_kill_and_forgets
     assert sum((await status(folder)).values()) == 50
     async with daemon(folder) as one:
         await one.until_told("READY=1")
+        assert (await status(folder))["sending"] < 10       # what it had left was taken over from it at once
         await arrived(server, 50)
         one.process.send_signal(signal.SIGTERM)
         assert await one.ended() == 0

@@ -16,6 +16,7 @@ def upgrade() -> None:
         "instances",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("machine", STRING, nullable=False),
+        sa.Column("place", STRING, nullable=False),
         sa.Column("process", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
