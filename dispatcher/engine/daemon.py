@@ -105,9 +105,6 @@ class Engine:
         else:
             self._spawn(self._finish_all(), ends=True)
             self._wake()
-            for loop in self.lanes.values():
-                if loop.portions is not None:
-                    loop.portions.wake.set()
 
     async def look_back(self) -> None:
         """See when and how the last run ended, before anything new is stored; `start` does it where nobody has."""
@@ -142,7 +139,7 @@ class Engine:
         self._promises.wake.set()
         for loop in self.lanes.values():
             loop.wake.set()
-            if loop.portions is not None and self.works.watch is not None and self.works.watch.living > 1:
+            if loop.portions is not None and self.works.watch is not None and self.works.watch.shared:
                 loop.portions.wake.set()
 
     def use(self, policy: Policy) -> None:

@@ -66,7 +66,7 @@ async def deliver(works: Works, batch: Batch, items: Sequence[Item]) -> None:
     sender = split_lane(batch.lane).sender
     starts = _starts(works, batch, len(items))
     apart = (starts[1] - starts[0]) // 2 if len(starts) > 1 else 0
-    if works.watch is not None:
+    if works.watch is not None and batch.size:
         apart *= works.watch.living     # all together at twice the planned pace
     earliest = works.clock.monotonic()      # for one that is late
     following: asyncio.Queue[list[Prepared]] = asyncio.Queue(maxsize=1)

@@ -85,7 +85,7 @@ class LaneLoop:
             task = asyncio.create_task(deliver(self._works, released.batch, items))
             self._deliveries.add(task)
             task.add_done_callback(self._delivered)
-        if self.portions is not None:
+        if self.portions is not None and (released.batch is None or released.batch.size):
             self.portions.wake.set()        # of this batch, or of one that somebody else has released
         self._tell(released)
         if released.held or released.empty:

@@ -72,8 +72,10 @@ class Portions:
         """Take the next portion, if it is time; when to look again, None where nothing is to be had."""
         works = self._works
         waits_until = works.health_of(self._lane).until
-        if works.clock.now() < waits_until or works.policy.ramp_of(self._lane) is None:
-            return waits_until or None
+        if works.policy.ramp_of(self._lane) is None:
+            return None
+        if works.clock.now() < waits_until:
+            return waits_until
         await works.underway.room(self._lane, self._room)
         now = works.clock.now()
         items: Sequence[Item] = ()

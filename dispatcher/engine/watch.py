@@ -88,6 +88,7 @@ class Watch:
         self._heard: dict[Change, int] = {}     # how far changes have been worked in
         self._news = False                  # others are to be told that something may leave
         self.living = 1                     # daemons, as of the last look
+        self.shared = False                 # whether there have ever been others
         self.on: dict[Change, Work] = dict.fromkeys(Change, _nothing)     # what works each change in
         self.take_over: Work = _nothing     # what takes over from those whose lease has lapsed
 
@@ -180,6 +181,7 @@ class Watch:
         if not seen.ours:
             raise StoreLostError(LAPSED)
         self.living = seen.living
+        self.shared |= seen.living > 1 or seen.lapsed > 0
         await self._work_in(Change.STOPS, seen.stops)
         self._abreast = sent
         self._looked.set()
