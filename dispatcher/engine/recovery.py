@@ -36,7 +36,7 @@ async def recover(works: Works, *, free: bool = True) -> tuple[int, int]:
     while True:
         now = works.clock.now()
         async with works.database.transaction() as tx:
-            gone = await instances.lapsed(tx)
+            gone = await instances.ended(tx)
             living = await instances.others(tx, gone)
             alone = living in ([], [works.database.instance])
             found = await queue.sending(tx, CHUNK, living, free=free and alone)

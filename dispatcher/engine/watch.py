@@ -7,8 +7,9 @@ STALE of a look after which every stop has been worked in. So what has been stop
 (promise P6), whoever stopped it and however this daemon, its machine or the network stood still meanwhile; where the
 store cannot be looked at, nothing is sent (P10).
 
-A daemon past its lease ends: others may have taken over what it had under way (recovery.py), and systemd starts it
-anew. It may not even finish what it had begun to hand over; so where its process was stopped and goes on, it ends
+Past its lease a daemon writes nothing. Where others have taken over what it had under way (recovery.py), it ends, and
+systemd starts it anew; where nobody has, because nobody could reach the store, it goes on when the store is back. A
+process that was stopped may not even finish what it had begun to hand over: where it goes on past its lease, it ends
 before anything else moves (`ended_by_now`).
 """
 
@@ -38,12 +39,14 @@ BEATS: Final = 3
 """Heartbeats within a lease."""
 MARGIN: Final = 0.1
 """Of the lease, by which we are careful: what a hand-over takes to begin, and how much clocks may run apart."""
+GRACE: Final = 2.0
+"""Seconds after our own lease had lapsed in which we take over from nobody: the store was away for all, perhaps."""
 PATIENCE: Final = 3.0
 """Seconds after which a look that is not answered is given up."""
 
 _MACHINE: Final = (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"))
 _NUMBERS: Final = Path("/proc/self/ns/pid")     # within which processes have their numbers
-LAPSED: Final = "the lease of this daemon has lapsed: others may have taken over what it had under way"
+TAKEN: Final = "the lease of this daemon has lapsed, and others have taken over what it had under way"
 
 log = structlog.get_logger()
 Work = Callable[[], Awaitable[None]]
@@ -83,8 +86,10 @@ class Watch:
         self._database = database
         self._lease = lease                 # milliseconds
         self._ends = 0.0                    # of the lease, as we count it; seconds since boot
+        self._regained = -GRACE             # when we had it again, after it had lapsed
         self._abreast = -STALE              # when the last look was sent whose stops have been worked in
         self._looked = asyncio.Event()
+        self._failing: set[str] = set()     # what has failed and was told
         self._heard: dict[Change, int] = {}     # how far changes have been worked in
         self._news = False                  # others are to be told that something may leave
         self.living = 1                     # daemons, as of the last look
@@ -138,12 +143,10 @@ class Watch:
         return bool(self.me) and since_boot() >= self._ends
 
     async def beat(self) -> None:
-        """Renew the lease until cancelled; StoreLostError where it has lapsed."""
+        """Renew the lease until cancelled; StoreLostError where others have taken over."""
         while True:
-            await asyncio.sleep(self._lease / 1000 / BEATS)
-            await self._patiently(self._renew, "heartbeat_failed")
-            if self.ended_by_now:
-                raise StoreLostError("the lease of this daemon has run out, as its heartbeats did not reach the store")
+            renewed = await self._patiently(self._renew, "heartbeat_failed")
+            await asyncio.sleep(self._lease / 1000 / BEATS if renewed else EVERY)
 
     async def look_on(self) -> None:
         """Look, and work in what has changed, until cancelled."""
@@ -151,23 +154,29 @@ class Watch:
             await self._patiently(self._look, "look_failed")
             await asyncio.sleep(EVERY)
 
-    async def _patiently(self, do: Work, event: str) -> None:
-        """Do it; a store that does not answer is asked again with the next turn."""
+    async def _patiently(self, do: Work, event: str) -> bool:
+        """Do it, and say whether it was done; a store that does not answer is asked again with the next turn."""
         try:
             await do()
+            self._failing.discard(event)
         except (DBAPIError, TimeoutError) as error:
             why = str(error.orig) if isinstance(error, DBAPIError) else "no answer in time"
-            log.error(event, why=why, effect="nothing is sent until the store answers")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+            if event not in self._failing:      # once is enough
+                log.error(event, why=why, effect="nothing is sent until the store answers")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+            self._failing.add(event)
+        return event not in self._failing
 
     async def _renew(self) -> None:
         sent = since_boot()
         async with asyncio.timeout(PATIENCE), self._database.aside() as store:
             lasts = await instances.beat(store, self.me, self._lease)
         if not lasts:
-            raise StoreLostError(LAPSED)
+            raise StoreLostError(TAKEN)
         self._renewed(sent)
 
     def _renewed(self, sent: float) -> None:
+        if self._ends and sent >= self._ends:
+            self._regained = sent
         self._ends = sent + self._lease / 1000 * (1 - MARGIN)
 
     async def _look(self) -> None:
@@ -179,7 +188,7 @@ class Watch:
             self._news = False
             seen = await instances.look(store, self.me)
         if not seen.ours:
-            raise StoreLostError(LAPSED)
+            raise StoreLostError(TAKEN)
         self.living = seen.living
         self.shared |= seen.living > 1 or seen.lapsed > 0
         await self._work_in(Change.STOPS, seen.stops)
@@ -187,7 +196,7 @@ class Watch:
         self._looked.set()
         await self._work_in(Change.NAMES, seen.names)
         await self._work_in(Change.NEWS, seen.news)
-        if seen.lapsed:
+        if seen.lapsed and sent - self._regained > GRACE:
             await self.take_over()
 
     async def _work_in(self, change: Change, number: int) -> None:

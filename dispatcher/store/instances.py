@@ -1,7 +1,8 @@
 """The daemons that share a store: who they are, and who of them lives, by the database's own clock.
 
-An instance has a lease, which its heartbeat renews while it lasts and never after it has lapsed: whoever finds a lapsed
-one, and has its row locked, may take over what it had under way. Nobody's own clock is asked.
+An instance has a lease, which its heartbeat renews. Once it has lapsed the instance writes nothing, and whoever finds
+it so may take over what it had under way: the lease is 0 from then on, for good. Where nobody has, as when nobody could
+reach the database, a heartbeat renews also a lapsed one, and all goes on. Nobody's own clock is asked.
 """
 
 from collections.abc import Collection, Sequence
@@ -62,7 +63,7 @@ class Instance:
 class Look:
     """What an instance sees of itself and of the others, in one look."""
 
-    ours: bool              # our own lease lasts
+    ours: bool              # nobody has taken over from us
     living: int             # instances whose lease lasts, we among them
     lapsed: int             # and those whose lease does not, and nobody has taken over from
     stops: int              # the counters of changes.py
@@ -96,13 +97,13 @@ async def of_place(tx: AsyncConnection, place: str) -> dict[int, int]:
 
 
 _BEAT: Final = (
-    update(instances).where(i.id == bindparam("its_id", type_=BigInteger()), i.lease_until > NOW)
+    update(instances).where(i.id == bindparam("its_id", type_=BigInteger()), i.lease_until > 0)
     .values(seen_at=NOW, lease_until=NOW + bindparam("lease", type_=BigInteger()))
 )
 
 
 async def beat(tx: AsyncConnection, number: int, lease: int) -> bool:
-    """Renew an instance's lease; False where it has lapsed, which is for good."""
+    """Renew an instance's lease; False where somebody has taken over from it, which is for good."""
     return bool((await tx.execute(_BEAT, {"its_id": number, "lease": lease})).rowcount)
 
 
@@ -111,10 +112,16 @@ async def leave(tx: AsyncConnection, number: int) -> None:
     await tx.execute(update(instances).where(i.id == number).values(lease_until=0))
 
 
-async def lapsed(tx: AsyncConnection) -> list[int]:
-    """The instances whose lease has lapsed, locked: a heartbeat that is on its way comes before us or not at all."""
+async def ended(tx: AsyncConnection) -> list[int]:
+    """The instances whose lease has lapsed: they have ended from here on, for the caller takes over from them.
+
+    A heartbeat that is on its way comes before us, and they live, or finds that it is too late.
+    """
     rows = await tx.execute(select(i.id).where(i.lease_until <= NOW).order_by(i.id).with_for_update())
-    return [number for (number,) in rows]
+    gone = [number for (number,) in rows]
+    if gone:
+        await tx.execute(update(instances).where(among(i.id, gone)).values(lease_until=0))
+    return gone
 
 
 async def others(tx: AsyncConnection, but: Collection[int]) -> list[int]:
@@ -154,7 +161,7 @@ def _number_of(name: Change) -> Any:  # noqa: ANN401 -- SQLAlchemy's own
 
 _ME: Final = bindparam("its_id", type_=BigInteger())
 _LOOK: Final = select(      # asked a few times a second, so put together once
-    select(func.count()).select_from(instances).where(i.id == _ME, _LIVES).scalar_subquery(),
+    select(func.count()).select_from(instances).where(i.id == _ME, i.lease_until > 0).scalar_subquery(),
     select(func.count()).select_from(instances).where(_LIVES).scalar_subquery(),
     select(func.count()).select_from(instances).where(i.lease_until <= NOW).scalar_subquery(),
     *(_number_of(name) for name in (Change.STOPS, Change.NEWS, Change.NAMES)),

@@ -12,9 +12,9 @@ Under READ COMMITTED each statement sees what was committed before it began, so 
 the one before has done. Under REPEATABLE READ or SERIALIZABLE the snapshot would be older than the lock: who waited
 could only fail and begin again, with all that a release has told others meanwhile.
 
-With the lock a daemon learns whether its lease lasts (instances.py): one that was stopped past it writes nothing more,
-StoreLostError. How long a process that stands still can keep the others out is bounded by the server: it ends a session
-that does nothing in a transaction, which is undone then.
+With the lock a daemon learns whether its lease lasts (instances.py). Past it the daemon writes nothing: DBAPIError
+until it is renewed, or, once others have taken over, StoreLostError. How long a process that stands still can keep the
+others out is bounded by the server: it ends a session that does nothing in a transaction, which is undone then.
 
 A connection that breaks takes its transaction with it: DBAPIError, as for any statement that failed, and the next
 transaction has a new session. Only where it broke in the commit itself nobody knows yet: then the server is asked, and
@@ -135,7 +135,7 @@ class PostgresqlStore(SharedDatabase):
         """Have the store to ourselves until the transaction ends, as long as our lease lasts."""
         if not await enter(session, self.instance):
             self._lost = (f"the lease of this daemon on {self._address} has lapsed, as it stood still or could not "
-                          "reach it: others may have taken over what it had under way")
+                          "reach it, and others have taken over what it had under way")
             raise StoreLostError(self._lost)
 
     @contextlib.asynccontextmanager

@@ -61,11 +61,14 @@ _ABOUT: Final = text("""
 # have lapsed that was renewed meanwhile. Then it is asked for again (_LASTS).
 _ENTER: Final = text("""
     WITH taken AS MATERIALIZED (SELECT pg_advisory_xact_lock(:class, hashtext(current_schema())))
-    SELECT lease_until > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)
+    SELECT CASE WHEN lease_until > extract(epoch FROM clock_timestamp()) * 1000 THEN 'lasts' END
     FROM taken LEFT JOIN instances ON id = CAST(:instance AS bigint)
 """)
-_LASTS: Final = text("SELECT lease_until > CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint) "
-                     "FROM instances WHERE id = CAST(:instance AS bigint)")
+_LASTS: Final = text("""
+    SELECT CASE WHEN lease_until > extract(epoch FROM clock_timestamp()) * 1000 THEN 'lasts'
+                WHEN lease_until > 0 THEN 'lapsed' END
+    FROM instances WHERE id = CAST(:instance AS bigint)
+""")
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:class, hashtext(current_schema()))")
 _MIGRATE: Final = text("SELECT pg_advisory_xact_lock(:class + 1, hashtext(current_schema()))")
 _END_OURS: Final = text("""
@@ -101,6 +104,10 @@ class Session:
 
     connection: AsyncConnection
     backend: int
+
+
+class LapsedError(Exception):
+    """A lease is not renewed at the moment."""
 
 
 class UnfitError(Exception):
@@ -177,14 +184,17 @@ def unreachable(error: BaseException) -> bool:
 
 
 async def enter(session: Session, instance: int) -> bool:
-    """Be let into the store, at the beginning of a transaction and until its end; False where our lease has lapsed.
+    """Be let into the store, at the beginning of a transaction and until its end.
 
-    First come, first served, over all daemons. `instance`: the one whose lease must last; 0: none.
+    First come, first served, over all daemons. `instance`: the one whose lease must last; 0: none. False where others
+    have taken over from it; DBAPIError where it has lapsed, and nobody has: a heartbeat may renew it.
     """
-    found = await session.connection.execute(_ENTER, {"class": _CLASS, "instance": instance})
-    if found.scalar() or not instance:
-        return True
-    return bool((await session.connection.execute(_LASTS, {"instance": instance})).scalar())
+    found = (await session.connection.execute(_ENTER, {"class": _CLASS, "instance": instance})).scalar()
+    if not found and instance:
+        found = (await session.connection.execute(_LASTS, {"instance": instance})).scalar()
+    if found == "lapsed":
+        raise OperationalError(None, None, LapsedError("the lease of this daemon has lapsed, and is to be renewed"))
+    return bool(found) or not instance
 
 
 async def end_former(session: Session, ours: Collection[int]) -> None:

@@ -44,11 +44,17 @@ async def test_each_instance_has_a_number_of_its_own_and_a_lease_from_the_databa
 
 
 @pytest.mark.asyncio
-async def test_a_heartbeat_renews_a_lease_that_lasts_and_never_one_that_has_lapsed(tx: AsyncConnection) -> None:
+async def test_a_heartbeat_renews_a_lease_until_somebody_has_taken_over(tx: AsyncConnection) -> None:
     one = await joined(tx)
     assert await instances.beat(tx, one, LEASE)
-    assert (await instances.look(tx, one)).ours
     await lapse(tx, one)
+    assert [each.living for each in await instances.every(tx)] == [False]
+    assert (await instances.look(tx, one)).ours
+    assert await instances.beat(tx, one, LEASE)
+    assert [each.living for each in await instances.every(tx)] == [True]
+    assert await instances.ended(tx) == []
+    await lapse(tx, one)
+    assert await instances.ended(tx) == [one]
     assert not await instances.beat(tx, one, LEASE)
     assert not (await instances.look(tx, one)).ours
     assert [each.living for each in await instances.every(tx)] == [False]
@@ -60,20 +66,20 @@ async def test_who_lives_and_who_has_lapsed_is_seen_by_everyone(tx: AsyncConnect
     one, two, three = [await joined(tx) for _ in range(3)]
     await lapse(tx, two)
     assert await instances.look(tx, one) == Look(ours=True, living=2, lapsed=1, stops=0, news=0, names=0)
-    assert await instances.lapsed(tx) == [two]
+    assert await instances.ended(tx) == [two]
     assert await instances.others(tx, [two]) == [one, three]
     assert await instances.living_beside(tx, one) == 1
     assert await instances.living_beside(tx, two) == 2
     await instances.forget(tx, [two])
     await instances.forget(tx, [])
-    assert await instances.lapsed(tx) == []
+    assert await instances.ended(tx) == []
 
 
 @pytest.mark.asyncio
 async def test_one_that_leaves_lives_no_more(tx: AsyncConnection) -> None:
     one, two = await joined(tx), await joined(tx)
     await instances.leave(tx, one)
-    assert await instances.lapsed(tx) == [one]
+    assert await instances.ended(tx) == [one]
     assert (await instances.look(tx, two)).living == 1
 
 

@@ -1,6 +1,8 @@
 """Several daemons on one PostgreSQL database, each a process: one ramp, one ledger, and whoever is gone is not missed.
 
-What was sent is what the SMTP server saw. Each daemon has a folder of its own, as on a machine of its own.
+What was sent is what the SMTP server saw. Each daemon has a folder of its own, as on a machine of its own. Planted, and
+seen caught: stops that another daemon has committed and nobody looks at again; and, all together, a lease that is asked
+neither before a hand-over, nor in a transaction, nor when a stopped process goes on (each of them alone is enough).
 """
 
 import asyncio
