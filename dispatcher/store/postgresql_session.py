@@ -137,7 +137,11 @@ def make_engine(address: Address, settings: dict[str, str]) -> AsyncEngine:
 
 async def dial(engine: AsyncEngine) -> Session:
     """A session that works, and what it is with; DBAPIError, or UnfitError."""
-    connection = await engine.connect()
+    try:
+        connection = await engine.connect()
+    except (OSError, asyncpg.PostgresError) as error:
+        # Nobody answers, or lets us in as yet: the pool passes these on as they are, and everybody goes by DBAPIError.
+        raise OperationalError(None, None, error, hide_parameters=True) from error
     try:
         async with connection.begin():
             about = (await connection.execute(_ABOUT)).one()

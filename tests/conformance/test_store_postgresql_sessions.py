@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import DBAPIError
+from support.cluster import free_port
 from support.postgresql import emptied, named, opened, tell
 from support.stores import add, campaign, new, states
 from support.tcp_proxy import Proxy, proxy
@@ -16,6 +17,7 @@ from dispatcher.store import postgresql
 from dispatcher.store.after import after_commit
 from dispatcher.store.database import StoreLostError
 from dispatcher.store.postgresql import PostgresqlStore
+from dispatcher.store.postgresql_session import WORKING, dial, make_engine, unreachable
 
 
 async def end_session(store: PostgresqlStore) -> None:
@@ -49,6 +51,16 @@ async def test_a_session_that_ends_in_a_transaction_takes_it_along_and_the_next_
             await add(tx, new("a"))
         async with store.transaction() as tx:
             assert len(await states(tx)) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_refuses_connections_is_an_error_of_the_store_like_any_other() -> None:
+    """As while it restarts: everybody who works on the store tries again by DBAPIError, and by nothing else."""
+    address = await emptied()
+    nowhere = replace(address, database=replace(address.database, port=free_port()))
+    with pytest.raises(DBAPIError) as refused:
+        await dial(make_engine(nowhere, WORKING))
+    assert unreachable(refused.value)
 
 
 @asynccontextmanager
