@@ -108,18 +108,18 @@ async def test_it_sends_gets_over_the_end_of_its_sessions_and_a_kill_and_forgets
 async def test_a_command_beside_a_daemon_that_it_cannot_ask_goes_by_the_store_itself(
         folder: Path, server: SmtpServer) -> None:
     async with daemon(folder) as one:
-        await started(one, 60, server)
+        await started(one, 600, server)       # more than leave while commands start
         code, _, wrong = await command(folder, "hold", "--reason", "to see")
         assert (code, wrong) == (0, "")
         await until_nothing_is_sent()
         sent = len(server.mails)
-        assert (await status(folder))["queued"] == 60 - sent
+        assert (await status(folder))["queued"] == 600 - sent
         code, _, wrong = await command(folder, "resume")
         assert (code, wrong) == (0, "")
         await arrived(server, sent + 5)
         one.process.send_signal(signal.SIGTERM)
         assert await one.ended() == 0
-    assert sum((await status(folder)).values()) == 60
+    assert sum((await status(folder)).values()) == 600
 
 
 @pytest.mark.asyncio
