@@ -1,9 +1,9 @@
 """An outcome is noted, and what it says beyond its own message is acted on.
 
 Unreachable: the lane waits; what its batches have not begun goes back to the queue, spent stays spent. A reply that a
-rule speaks of slows or holds the lane at once (core/reputation.py); else busy (421) slows it, and trouble with the
-set-up (TLS, credentials) holds it until a person has looked; what a hold finds not begun goes back. Bad address: it is
-suppressed, in the transaction that notes the outcome.
+rule speaks of slows or holds the lane at once (core/reputation.py); else busy (a 421, words about pace) slows it, and
+trouble with the set-up (TLS, credentials) holds it until a person has looked; what a hold finds not begun goes back.
+Bad address: it is suppressed, in the transaction that notes the outcome.
 """
 
 from collections import Counter
@@ -32,8 +32,8 @@ from dispatcher.store.journal import Finding
 from dispatcher.store.tallies import Deltas, apply
 
 log = structlog.get_logger()
-BUSY = "421"
-SETUP = "set-up"
+BUSY = "the server asks for less"
+SETUP = "the sender's set-up must be looked at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +136,18 @@ def _consequence(works: Works, item: Item, outcome: Outcome) -> Change | None:
     if rule is not None:
         return Change(lambda known: reputation.ruled(known, rule, slot, outcome.reply, now), now, blamed=True)
     if outcome.trouble is Trouble.BUSY:
-        cause = f"{BUSY}: {outcome.reply or outcome.detail}"
+        cause = f"{BUSY}: {_said(outcome)}"
         return Change(lambda known: reputation.busy(known, slot, cause, now), now)
     if outcome.trouble is Trouble.SETUP:
         return Change(lambda known: reputation.set_up_held(known, f"{SETUP}: {outcome.detail}", now), now)
     return None
+
+
+def _said(outcome: Outcome) -> str:
+    """What the server said, with its own code and once: a 5xx may ask for less as well as a 421."""
+    if outcome.reply or outcome.detail.startswith(outcome.code):
+        return outcome.reply or outcome.detail
+    return f"{outcome.code} {outcome.detail}"
 
 
 async def _act(works: Works, item: Item, change: Change) -> None:

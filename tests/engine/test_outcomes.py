@@ -8,7 +8,7 @@ from support.post import Act, accepted, busy, deferred, in_doubt, rejected, unre
 from support.timetables import at
 from support.world import CAMPAIGN, DAY, HOUR, MINUTE, SETTINGS, changed, world
 
-from channels.contract import Outcome, Result
+from channels.contract import Outcome, Result, Trouble
 
 RAMP = changed(SETTINGS, ('offset = "0s"', 'offset = "0s"\nevery = "5m"\nhours = "00:00-24:00"\nstart = 2880'))
 TEN_A_SLOT = RAMP      # 288 slots a day
@@ -140,7 +140,7 @@ async def test_trouble_with_the_set_up_holds_the_lane_with_its_reason_until_a_pe
         await one.run_for(2 * HOUR)
         assert one.post.recipients == ["c0"]
         said = await one.plan()
-        assert said.unplaced[0].why == "held: set-up: TLS is required and not offered"
+        assert said.unplaced[0].why == "held: the sender's set-up must be looked at: TLS is required and not offered"
         one.post.script = lambda _recipient, _attempt: accepted()
         await one.resume("lane", "support/other")
         await one.run_for(HOUR)
@@ -162,6 +162,24 @@ async def test_a_421_halves_what_the_next_slots_release_and_it_climbs_back(tmp_p
         assert all(later >= earlier - 1 for earlier, later in pairwise(sizes[1:-1]))
         assert sizes[-2] > sizes[1]
         assert 10 in sizes[1:]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("code", "detail", "reply", "shown"), [
+    ("550", "550 Mail content denied", "550 Mail content denied", "550 Mail content denied"),
+    ("421 4.7.0", "421 4.7.0 too many (at EHLO)", "421 4.7.0 too many", "421 4.7.0 too many"),
+    ("421", "421 too many", "", "421 too many"),
+    ("421", "too many", "", "421 too many"),
+])
+async def test_why_a_lane_is_slow_has_the_reply_once_with_its_own_code(
+    tmp_path: Path, code: str, detail: str, reply: str, shown: str,
+) -> None:
+    async with world(tmp_path, RAMP, now=EIGHT, people=1) as one:
+        one.post.script = lambda _recipient, _attempt: Act(
+            Outcome(Result.DEFERRED, code, detail, Trouble.BUSY, reply=reply))
+        await one.send_to(1)
+        await one.run_for(MINUTE)
+        assert one.works.reputation_of("support/other").cause == f"the server asks for less: {shown}"
 
 
 @pytest.mark.asyncio

@@ -147,7 +147,7 @@ async def test_a_plain_421_slows_without_making_the_step_unhealthy(tmp_path: Pat
         await one.send_to(60)
         await one.run_for(HOUR)
         assert await marks(one) == [("slow", 0)]
-        assert await story(one) == [("lane_slowed", "421: too many")]
+        assert await story(one) == [("lane_slowed", "the server asks for less: 421 too many")]
 
 
 @pytest.mark.asyncio
@@ -220,7 +220,8 @@ async def test_a_person_s_hold_is_not_overwritten_and_a_resume_ends_both(tmp_pat
             rows = [tuple(row) for row in await tx.exec_driver_sql("SELECT kind, name, reason, by FROM holds")]
             [own] = await lanes.held(tx, one.now)
         assert rows == [("lane", OTHER, "a person says so", "ops")]
-        assert (own.reason, own.by, own.until) == ("set-up: TLS is required and not offered", "dispatcher", None)
+        assert (own.reason, own.by, own.until) == (
+            "the sender's set-up must be looked at: TLS is required and not offered", "dispatcher", None)
         one.post.script = lambda _recipient, _attempt: accepted()
         await one.resume("lane", OTHER)
         await one.run_for(2 * HOUR)
