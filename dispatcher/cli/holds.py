@@ -42,9 +42,14 @@ def hold(  # noqa: PLR0913 -- one parameter for each option
 
     What is released and has not begun goes back into the queue. Without a name: everything.
     """
+    from dispatcher.cli.caller import OperationFailed  # noqa: PLC0415 -- --help needs none of it
+
     kind, named = _what(name, lane=lane, campaign=campaign, sender=sender, category=category)
-    result = desk.call(
-        "hold", kind=kind, name=named, reason=reason, by=by or login_name(), for_ms=_milliseconds(during))
+    try:
+        result = desk.call(
+            "hold", kind=kind, name=named, reason=reason, by=by or login_name(), for_ms=_milliseconds(during))
+    except OperationFailed as error:
+        raise CliError(*error.lines, code=WRONG if error.kind == "unknown" else error.code) from None
     held = result["held"]
     until = f"until {local_time(held['until'])}" if held["until"] else "until it is resumed"
     back = f"; {result['stopped']} released messages went back to the queue" if result["stopped"] else ""

@@ -3,9 +3,10 @@
 The campaign's senders are tried in its order of preference; the first whose kind of address the customer has is it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from config.faults import nearest
 from dispatcher.core.model import Campaign, Customer, Lane
 from dispatcher.core.segments import segment_of
 
@@ -32,6 +33,18 @@ def address_for(channel: str, customer: Customer) -> str:
 def lane_of(sender: str, channel: str, address: str, provider_of: ProviderOf) -> Lane:
     """The lane of an address for a sender."""
     return Lane(sender, provider_of(address.rpartition("@")[2]) if channel == "email" else "other")
+
+
+def wrong_lane(lane: str, senders: Collection[str], providers: Collection[str]) -> str:
+    """Why no message could ever stand in a lane of this name; "" where one could, though none may have come yet."""
+    sender, slash, provider = lane.partition("/")
+    if not slash:
+        return "is no lane; write SENDER/PROVIDER, such as support/gmail"
+    if sender not in senders:
+        return f"its sender is not configured{nearest(sender, senders)}; the senders are {', '.join(senders)}"
+    if provider not in providers:
+        return f"its provider is not known{nearest(provider, providers)}; the providers are {', '.join(providers)}"
+    return ""
 
 
 def route(campaign: Campaign, customer: Customer, channels: Mapping[str, str], provider_of: ProviderOf) -> Route:

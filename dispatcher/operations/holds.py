@@ -4,18 +4,21 @@ A clock that cannot be true holds everything too; resuming everything is a perso
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from config.faults import nearest
+from config.providers import load_providers
 from dispatcher.core import clocks
+from dispatcher.core.lanes import wrong_lane
 from dispatcher.core.model import Category
 from dispatcher.engine import evidence
 from dispatcher.engine.outlook import lane_names
 from dispatcher.engine.underway import Item, held_by
 from dispatcher.operations.office import Args, Given, Office, OperationError, Result, Text, said
-from dispatcher.policy import split_lane
 from dispatcher.store import campaigns, canaries, controls, events, lanes, ledger, life
 from dispatcher.store.campaigns import StoredCampaign
 from dispatcher.store.controls import Hold
@@ -50,7 +53,8 @@ async def hold(office: Office, args: HoldArgs) -> Result:
     until = None if args.for_ms is None else now + args.for_ms
     async with works.database.transaction() as tx:
         stored = await campaigns.every(tx)
-        kind, name = _meant(office, args.kind, args.name, [one.id for one in stored])
+        there = _There(list(office.works.policy.settings.senders), [one.id for one in stored], await lane_names(tx))
+        kind, name = _meant(args.kind, args.name, there)
         await controls.hold(tx, Hold(kind, name, args.reason, args.by, now, until))
         await events.note(tx, Event(now, Kind.HELD, name, args.reason, args.by, {"kind": kind, "until": until}))
     stopped = await office.stop_items(_covers(kind, name, stored))
@@ -128,31 +132,48 @@ async def _ahead(tx: AsyncConnection, office: Office, now: int) -> list[Result]:
     return found
 
 
-def _meant(office: Office, kind: HoldKind, name: str, known: Sequence[str]) -> tuple[str, str]:
-    """The kind and name of a hold, or OperationError."""
-    senders = office.works.policy.settings.senders
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What a hold may be of."""
+
+    senders: Sequence[str]
+    campaigns: Sequence[str]
+    lanes: Sequence[str]        # that have sent or have something queued, also by a sender that is not configured now
+
+    def names(self, kind: str) -> Sequence[str]:
+        """Those of one kind, but lanes."""
+        return {"sender": self.senders, "campaign": self.campaigns}.get(kind) or [str(one) for one in Category]
+
+
+def _meant(kind: HoldKind, name: str, there: _There) -> tuple[str, str]:
+    """The kind and name of a hold, or OperationError: a hold of what nothing knows would stop nothing."""
     if kind == "everything" or (kind == "auto" and not name):
         if name:
             raise OperationError("usage", "a hold of everything takes no name")
         return "everything", ""
     if kind == "lane" or (kind == "auto" and "/" in name):
-        lane = split_lane(name)
-        if lane.sender not in senders or not lane.provider:
-            raise OperationError("unknown", f"{name} is no lane: write SENDER/PROVIDER; the senders are "
-                                            f"{', '.join(senders)}")
+        wrong = wrong_lane(name, there.senders, load_providers().names) if name not in there.lanes else ""
+        if wrong:
+            raise OperationError("unknown", f"nothing is held: {name} is no lane: {wrong.removeprefix('is no lane; ')}")
         return "lane", name
-    there = {"campaign": known, "sender": list(senders), "category": [str(category) for category in Category]}
-    if kind == "auto":
-        fitting = [word for word in ("campaign", "sender") if name in there[word]]
-        if len(fitting) > 1:
-            raise OperationError("usage", f"{name} is a campaign and a sender; say --campaign or --sender")
-        kind = "campaign" if "campaign" in fitting else "sender" if fitting else "category"
-    elif name in there[kind]:
-        return kind, name
-    if name in there[kind]:
-        return kind, name
-    raise OperationError("unknown", f"{name} is no lane, campaign, sender or category; the senders are "
-                                    f"{', '.join(senders)}, the categories {', '.join(there['category'])}")
+    kinds = ("campaign", "sender", "category") if kind == "auto" else (kind,)
+    fitting = [word for word in kinds if name in there.names(word)]
+    if fitting[:2] == ["campaign", "sender"]:
+        raise OperationError("usage", f"{name} is a campaign and a sender; say --campaign or --sender")
+    if fitting:
+        return fitting[0], name
+    raise OperationError("unknown", _unknown(name, kind, kinds, there))
+
+
+def _unknown(name: str, kind: HoldKind, kinds: Sequence[str], there: _There) -> str:
+    """What to say of a name that is nothing's, with the nearest that is something's."""
+    what = "lane, campaign, sender or category" if kind == "auto" else kind
+    near = [*(there.lanes if kind == "auto" else ()), *(one for word in kinds for one in there.names(word))]
+    listed = {"sender": f"the senders are {', '.join(there.senders)}",
+              "category": f"the categories are {', '.join(there.names('category'))}",
+              "campaign": "dispatcher campaign list shows the campaigns"}
+    return (f"nothing is held: {name} is no {what}{nearest(name, near)}; "
+            f"{', '.join(listed[word] for word in reversed(kinds))}")
 
 
 def _to_end(args: ResumeArgs, holds: Sequence[Hold], tested: Mapping[Hold, str]) -> list[Hold]:

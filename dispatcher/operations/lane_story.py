@@ -7,10 +7,12 @@ from typing import Any, Final
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from config.providers import load_providers
 from config.ramps import Ramp
 from config.units import DAY
 from dispatcher.core.calendar import step_at
 from dispatcher.core.evidence import Rate, rates
+from dispatcher.core.lanes import wrong_lane
 from dispatcher.core.past import day_of
 from dispatcher.core.ramp import allowance
 from dispatcher.core.reputation import bound_at, is_held
@@ -22,7 +24,6 @@ from dispatcher.intake.history import parse_day
 from dispatcher.operations.customers import parsed
 from dispatcher.operations.lanes import LaneNow, lanes_now
 from dispatcher.operations.office import Args, Given, NoArgs, Office, OperationError, Result, RowsArgs, said
-from dispatcher.policy import Policy, split_lane
 from dispatcher.store import events, history, lane_days, lanes, life
 from dispatcher.store.events import Event
 from dispatcher.store.history import Day
@@ -102,14 +103,20 @@ async def days(office: Office, args: HistoryArgs) -> Result:
 async def import_days(office: Office, args: RowsArgs) -> Result:
     """Take in what lanes sent before; bad rows are named and left out, a day that is known is replaced."""
     works, now = office.works, office.works.clock.now()
-    good, faults = await parsed(args.rows, lambda values, at: parse_day(values, lambda lane: _today(works, lane, at)),
-                                now)
+    async with works.database.transaction() as tx:
+        there = await lane_names(tx)
+
+    def wrong(lane: str) -> str:
+        return wrong_lane(lane, works.policy.settings.senders, load_providers().names) if lane not in there else ""
+
+    good, faults = await parsed(
+        args.rows, lambda values, at: parse_day(values, lambda lane: _today(works, lane, at), wrong), now)
     async with works.database.transaction() as tx:
         await history.put(tx, [day for _, day in good], now)
         await life.mark(tx, now)
     if good:
         office.wake()
-    return {"days": len(good), "faults": faults, "warnings": _odd(works.policy, good)}
+    return {"days": len(good), "faults": faults}
 
 
 async def _expect(tx: AsyncConnection, lane: str) -> None:
@@ -175,18 +182,3 @@ def _day(instant: int, ramp: Ramp | None) -> str:
 
 def _today(works: Works, lane: str, now: int) -> str:
     return _day(now, works.policy.ramp_of(lane))
-
-
-def _odd(policy: Policy, good: Sequence[tuple[int, Day]]) -> list[dict[str, Any]]:
-    """A word about lanes that nothing here sends by: perhaps a slip; each is told once in a chunk."""
-    told: set[str] = set()
-    warnings = []
-    for line, day in good:
-        sender = split_lane(day.lane).sender
-        if sender not in policy.settings.senders and day.lane not in told:
-            told.add(day.lane)
-            warnings.append({"line": line, "text": f"the lane's sender {sender} is not configured; its history is kept "
-                                                   "for when it is"})
-    return warnings
-
-

@@ -40,8 +40,35 @@ def test_a_hold_for_a_time_says_until_when(home: House, typed: Typing) -> None:
 
 def test_a_name_that_means_nothing_is_refused_with_what_there_is(home: House, typed: Typing) -> None:
     ended = typed("hold", "dely", "--reason", "x")
-    assert (ended.code, ended.out, len(ended.errors)) == (1, "", 1)
-    assert "support" in ended.err
+    assert (ended.code, ended.out, len(ended.errors)) == (2, "", 1)
+    assert ended.errors[0] == (
+        "nothing is held: dely is no lane, campaign, sender or category; the categories are critical, service, "
+        "promotional, the senders are support, dispatcher campaign list shows the campaigns")
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("support/gmial",), 'support/gmial is no lane: its provider is not known (did you mean "gmail"?); the providers '),
+    (("--lane", "suport/gmail"), 'its sender is not configured (did you mean "support"?); the senders are support'),
+    (("--lane", "support"), "support is no lane: write SENDER/PROVIDER"),
+    (("--category", "bogus"), "bogus is no category; the categories are critical, service, promotional"),
+    (("--category", "servise"), 'servise is no category (did you mean "service"?)'),
+    (("--sender", "gmail"), "gmail is no sender; the senders are support"),
+    (("--campaign", "dely"), 'dely is no campaign (did you mean "delay"?); dispatcher campaign list shows'),
+    (("dely",), 'dely is no lane, campaign, sender or category (did you mean "delay"?)'),
+])
+def test_a_slip_of_the_keyboard_stops_nothing_and_says_so(
+    words: tuple[str, ...], said: str, home: House, typed: Typing,
+) -> None:
+    typed("campaign", "apply", home.campaign())
+    ended = typed("hold", *words, "--reason", "x")
+    assert (ended.code, ended.out, len(ended.errors)) == (2, "", 1)
+    assert ended.err.startswith("nothing is held: ")
+    assert said in ended.err
+    assert typed("status", "--json").data["holds"] == []
+
+
+def test_a_lane_that_has_nothing_so_far_can_be_held_for_mail_may_come(home: House, typed: Typing) -> None:
+    assert typed("hold", "support/yahoo", "--reason", "x").out == "lane support/yahoo is held until it is resumed\n"
 
 
 def test_a_name_that_means_two_things_must_be_made_clear(home: House, typed: Typing) -> None:

@@ -1,6 +1,8 @@
 """Which way a message goes."""
 
-from dispatcher.core.lanes import Route, route
+import pytest
+
+from dispatcher.core.lanes import Route, route, wrong_lane
 from dispatcher.core.model import Campaign, Category, Customer, Lane, Words
 
 CHANNELS = {"support": "email", "news": "email", "texts": "sms"}
@@ -33,3 +35,15 @@ def test_without_an_address_there_is_a_segment_but_no_lane():
 
 def test_without_a_segment_there_is_nothing():
     assert way(Customer("a", email="x@y.example", location="FR"), segments=("DE",)) == Route()
+
+
+@pytest.mark.parametrize(("lane", "problem"), [
+    ("support/gmail", ""),
+    ("news/other", ""),
+    ("gmail", "is no lane; write SENDER/PROVIDER, such as support/gmail"),
+    ("suport/gmail", 'its sender is not configured (did you mean "support"?); the senders are support, news'),
+    ("support/gmial", 'its provider is not known (did you mean "gmail"?); the providers are gmail, other'),
+    ("support/", "its provider is not known; the providers are gmail, other"),
+])
+def test_a_lane_that_could_never_be_is_told_from_one_that_is_empty_so_far(lane, problem):
+    assert wrong_lane(lane, ["support", "news"], ["gmail", "other"]) == problem
