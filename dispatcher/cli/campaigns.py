@@ -83,7 +83,7 @@ def show(desk: Desk, campaign: IdArgument) -> None:
 
 def campaign_view(result: Mapping[str, Any]) -> Iterator[Block]:
     """A campaign's fields, then its counts."""
-    definition = dict(result["definition"])
+    definition = _as_written(result["definition"])
     apart = {"messages", "skipped", "segments", "definition", "canary"}
     own = {name: value for name, value in result.items() if name not in apart}
     words = {name: definition.pop(name, None) for name in ("words", "segment_words", "sample")}
@@ -99,6 +99,18 @@ def campaign_view(result: Mapping[str, Any]) -> Iterator[Block]:
         ])
     if result["skipped"]:
         yield f"skipped: {counted(result['skipped'])}"
+
+
+def _as_written(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """A campaign's keys with its times as its file has them, not in the milliseconds that the store keeps."""
+    from config.units import format_duration  # noqa: PLC0415 -- --help needs none of it
+
+    found = dict(definition)
+    if found.get("useful_for") is not None:
+        found["useful_for"] = format_duration(found["useful_for"])
+    if found.get("canary"):
+        found["canary"] = found["canary"] | {"wait": format_duration(found["canary"]["wait"])}
+    return found
 
 
 def _canary(one: Mapping[str, Any] | None) -> Iterator[Block]:

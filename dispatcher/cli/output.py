@@ -22,7 +22,7 @@ _GAP: Final = "  "
 _FOLDED: Final = 14     # columns of a terminal below which no cell is folded
 _STYLES: Final = {
     "healthy": "green", "accepted": "green", "active": "green",
-    "slow": "yellow", "waiting": "yellow", "unapproved": "yellow", "in_doubt": "yellow",
+    "slow": "yellow", "waiting": "yellow", "canary": "yellow", "unapproved": "yellow", "in_doubt": "yellow",
     "held": "red", "closed": "red", "rejected": "red", "canceled": "dim", "skipped": "dim",
 }
 

@@ -65,7 +65,7 @@ def plan_view(result: Mapping[str, Any], most: int) -> Iterator[Block]:
 
 
 def ending(result: Mapping[str, Any]) -> Iterator[str]:
-    """How a plan ends: when, who hears too late, and what does not move at all."""
+    """How a plan ends: when, who hears too late, what does not move (yet), and what all this assumes."""
     if result["done_at"]:
         yield f"done at {local_time(result['done_at'])} ({result['done_at']})"
     elif not (result["left"] or result["blocked"] or result["late"] or result["unplaced"]):
@@ -76,7 +76,11 @@ def ending(result: Mapping[str, Any]) -> Iterator[str]:
     for one in result["unplaced"]:
         yield f"{one['lane']}: {one['count']} stay in the queue ({one['why']})"
     for one in result["blocked"]:
-        yield f"campaign {one['campaign']}: {one['queued']} stay in the queue ({one['why']})"
+        stay = f"wait until {local_time(one['until'])}" if one["until"] else "stay in the queue"
+        yield f"campaign {one['campaign']}: {one['queued']} {stay} ({one['why']})"
+    for one in result["assumed"]:
+        yield (f"campaign {one['campaign']}: what follows its canary leaves as planned if the canary passes at "
+               f"{local_time(one['canary_passes_at'])}; if not, it stays in the queue")
 
 
 def _instant(text: str | None) -> str | None:

@@ -18,7 +18,7 @@ from typing import Final
 
 from config.units import DAY
 from dispatcher.core.backlog import Census, Queue, Run
-from dispatcher.core.quotas import UNBOUND, Bounds, Meter
+from dispatcher.core.quotas import NEVER, UNBOUND, Bounds, Meter
 from dispatcher.core.walk import After, Hold, LaneView, PlannedBatch, Walk
 
 __all__ = ["HORIZON", "After", "Ending", "Hold", "LaneView", "Plan", "PlannedBatch", "Run", "Unplaced", "plan"]
@@ -57,6 +57,7 @@ class Plan:
     late_campaigns: Mapping[str, int] = field(default_factory=dict)
     unplaced: Sequence[Unplaced] = ()
     campaigns: Sequence[Ending] = ()
+    canaries: Mapping[str, int] = field(default_factory=dict)   # campaign -> when its canary passes, as is assumed
 
 
 def plan(
@@ -85,7 +86,14 @@ def plan(
         late.update(queue.late)
     left = sum(lane.count for lane in unplaced)
     done_at = max((batch.last_at for batch in batches), default=None) if left == 0 else None
-    return Plan(batches, done_at, late.total(), left, dict(late), unplaced, _endings(lanes, batches, late))
+    return Plan(batches, done_at, late.total(), left, dict(late), unplaced, _endings(lanes, batches, late),
+                _assumed(batches, meter.waits))
+
+
+def _assumed(batches: Sequence[PlannedBatch], waits: Mapping[str, int]) -> dict[str, int]:
+    """The canaries that batches are planned behind: campaign -> when it is judged."""
+    behind = {campaign for batch in batches for campaign in batch.campaigns if batch.at >= waits.get(campaign, NEVER)}
+    return {campaign: waits[campaign] for campaign in sorted(behind)}
 
 
 def _batches(walks: Sequence[Walk], meter: Meter, census: Census, ends: tuple[int, int]) -> Iterator[PlannedBatch]:

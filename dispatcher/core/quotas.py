@@ -53,6 +53,7 @@ class Bounds:
     queued: Mapping[tuple[str, str], int] = field(default_factory=dict)     # (group, lane) -> due messages
     released: Sequence[tuple[int, str, int]] = ()                           # instant, group, messages; oldest first
     canaries: Mapping[str, Trial] = field(default_factory=dict)             # campaign -> what is left of it
+    waits: Mapping[str, int] = field(default_factory=dict)      # campaign whose canary is all out -> when it is judged
 
 
 UNBOUND: Final = Bounds()
@@ -83,7 +84,7 @@ class Meter:
         """The queues of the lanes `apart` are counted by `count`, not as the bounds have them."""
         self.per_hour = bounds.per_hour
         self.canaries = dict(bounds.canaries)
-        self.waits: dict[str, int] = {}               # campaign -> until when its canary is waited for
+        self.waits = dict(bounds.waits)
         self._released: defaultdict[str, deque[tuple[int, int]]] = defaultdict(deque)
         self._sums: defaultdict[str, int] = defaultdict(int)
         self._queued: defaultdict[tuple[str, str], int] = defaultdict(int)

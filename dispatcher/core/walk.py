@@ -5,7 +5,7 @@ start or, where nothing is due then, as soon as something is: late, with the res
 due after its lane's slot has been released waits for the next one. Slots that have nothing to release are jumped over.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -67,6 +67,7 @@ class After(StrEnum):
     NOTHING = ""            # but its slot
     HOURS = "hours"         # its window was closed while something was due
     HOLD = "hold"
+    CANARY = "canary"       # nothing was due before a canary's verdict, which is assumed to be good
     WAITING = "waiting"     # nothing was due
 
 
@@ -151,7 +152,7 @@ class Walk:
         for (campaign, segment), count in parts.items():
             segments[segment] = segments.get(segment, 0) + count
             campaigns[campaign] = campaigns.get(campaign, 0) + count
-        after = self._after(slot)
+        after = self._after(slot, campaigns, purse.meter)
         self._since, self._idle = slot.end, False
         self._slot = next_slot(self._ramp, self.lane, slot.end)
         return PlannedBatch(at, slot.end, self.lane, taken, segments, campaigns, limit, after,
@@ -170,12 +171,15 @@ class Walk:
         self._begin = max(self._begin, instant)
         self._slot = coming_slot(self._ramp, self.lane, self._begin, released_until)
 
-    def _after(self, slot: Slot) -> After:
+    def _after(self, slot: Slot, campaigns: Collection[str], meter: Meter) -> After:
         if self._since < self._opens:
             return After.HOLD
         if _was_closed(self._ramp, self._since, slot):
             return After.HOURS
-        return After.WAITING if self._idle else After.NOTHING
+        if not self._idle:
+            return After.NOTHING
+        judged = any(meter.waits.get(campaign) == self._since for campaign in campaigns)
+        return After.CANARY if judged else After.WAITING
 
 
 def _was_closed(ramp: Ramp, since: int, slot: Slot) -> bool:

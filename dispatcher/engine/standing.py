@@ -129,7 +129,7 @@ async def _read(
     sight = Sight(policy, book, {name: one.version for name, one in stored.items()},
                   lambda lane: standing.lane_hold(lane) is None and policy.ramp_of(lane) is not None, blocked, now,
                   whole)
-    return replace(standing, bounds=await read_bounds(tx, sight, testing))
+    return replace(standing, bounds=replace(await read_bounds(tx, sight, testing), waits=waiting(testing)))
 
 
 def _wait_for_canaries(

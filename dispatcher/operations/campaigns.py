@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator
 
 from dispatcher.core.model import SkipReason
+from dispatcher.engine.bounds import TESTED
 from dispatcher.engine.keeper import close_campaign
 from dispatcher.engine.standing import UNAPPROVED, Standing, read_standing
 from dispatcher.engine.underway import held_by
@@ -102,6 +103,7 @@ async def show(office: Office, args: ShowArgs) -> Result:
     return {
         "id": stored.id, "version": stored.version, "category": stored.category, "digest": stored.digest,
         "state": state_of(standing, stored.id), "why": standing.blocked.get(stored.id, ""),
+        "until": said(standing.resumes.get(stored.id)),
         "applied_at": said(stored.applied_at),
         "approved_at": said(stored.approved_at), "approved_by": stored.approved_by,
         "canceled_at": said(stored.canceled_at), "canceled_reason": stored.canceled_reason,
@@ -169,7 +171,7 @@ def state_of(standing: Standing, name: str) -> str:
     why = standing.blocked.get(name)
     if why is None:
         return "active"
-    return "unapproved" if why == UNAPPROVED else "held"
+    return {UNAPPROVED: "unapproved", TESTED: "canary"}.get(why, "held")
 
 
 def _state(state: str) -> str:

@@ -90,7 +90,8 @@ async def planned(office: Office, args: PlanArgs) -> Result:
     told["batches"] = [planning.shown(batch, planning.RELEASED) for batch in out] + told["batches"][:args.most]
     if out and told["done_at"] is None and not told["left"]:
         told["done_at"] = said(max(batch.until for batch in out))
-    told["blocked"] = [one for one in blocked if args.campaign in {"", one["campaign"]}]
+    told["blocked"] = [one | {"until": said(standing.resumes.get(one["campaign"]))}
+                       for one in blocked if args.campaign in {"", one["campaign"]}]
     there = {one["campaign"] for one in told["campaigns"]}
     told["campaigns"] += [{"campaign": one["campaign"], "queued": one["queued"], "done_at": None, "late": 0,
                            "left": one["queued"]} for one in told["blocked"] if one["campaign"] not in there]

@@ -32,6 +32,8 @@ def told(outlook: Outlook, until: int | None, campaign: str, out: Sequence[Plann
                        "late": one.late, "left": one.left}
                       for one in whole.campaigns if campaign in {"", one.campaign}],
         "lanes": [_kept_back(view, outlook.now) for view in outlook.lanes if _is_kept_back(view)],
+        "assumed": [{"campaign": name, "canary_passes_at": said(judged_at)}
+                    for name, judged_at in whole.canaries.items() if campaign in {"", name}],
         "complete": len(whole.batches) < FARTHEST,      # false: planning ended before the queue did
     }
     return found | _end(whole, campaign)

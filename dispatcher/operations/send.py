@@ -24,6 +24,7 @@ _WHY_REFUSED = {
     Answer.UNKNOWN_CAMPAIGN: "campaign: is not known; apply it first",
     Answer.CANCELED_CAMPAIGN: "campaign: was canceled for good; give it a new id to send it anew",
 }
+_COMING = ("done_at", "assumed", "late", "late_campaigns", "left", "blocked", "unplaced")
 log = structlog.get_logger()
 
 
@@ -115,7 +116,7 @@ async def coming(office: Office, args: AudienceArgs) -> Result:
         if stored is not None:
             useful_for = (await works.book.version(tx, args.campaign, stored.version)).useful_for
         queued = _standing_of(await tallies.totals(tx, args.campaign))["queued"]
-    told = {name: plan[name] for name in ("done_at", "late", "late_campaigns", "left", "blocked", "unplaced")}
+    told = {name: plan[name] for name in _COMING}
     return told | {"queued": queued, "useful_for": None if useful_for is None else format_duration(useful_for)}
 
 

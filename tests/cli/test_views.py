@@ -43,7 +43,7 @@ PLAN = {
     "lanes": [{"lane": "news/gmail", "state": "held", "why": "bad words", "until": None}],
     "done_at": None, "late": 4, "late_campaigns": {"delay": 4}, "left": 7, "complete": True,
     "unplaced": [{"lane": "news/gmail", "count": 7, "why": "held: bad words"}],
-    "blocked": [{"campaign": "spring", "queued": 9, "why": "waits for approval"}],
+    "blocked": [{"campaign": "spring", "queued": 9, "why": "waits for approval", "until": None}], "assumed": [],
 }
 
 
@@ -110,6 +110,13 @@ def test_a_plan_may_end_at_an_instant_a_date_or_so_far_from_now(until: str, home
     ({"done_at": "2026-03-02T08:00:00Z", "late": 0, "left": 0, "unplaced": [], "blocked": []},
      ["done at 2026-03-02 08:00:00 UTC (2026-03-02T08:00:00Z)"]),
     ({"late": 0, "left": 0, "unplaced": [], "blocked": []}, ["nothing is to be sent"]),
+    ({"done_at": "2026-03-02T08:00:00Z", "late": 0, "left": 0, "unplaced": [],
+      "blocked": [{"campaign": "delay", "queued": 280, "why": "canary", "until": "2026-03-02T07:00:00Z"}],
+      "assumed": [{"campaign": "delay", "canary_passes_at": "2026-03-02T07:00:00Z"}]},
+     ["done at 2026-03-02 08:00:00 UTC (2026-03-02T08:00:00Z)",
+      "campaign delay: 280 wait until 2026-03-02 07:00:00 UTC (canary)",
+      ("campaign delay: what follows its canary leaves as planned if the canary passes at 2026-03-02 07:00:00 UTC; "
+       "if not, it stays in the queue")]),
 ])
 def test_a_plan_says_how_it_ends(
     change: Mapping[str, object], lines: list[str], monkeypatch: pytest.MonkeyPatch,

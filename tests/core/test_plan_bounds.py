@@ -111,14 +111,28 @@ def test_a_canary_goes_alone_over_all_lanes_and_the_rest_follows_when_its_wait_i
 def test_a_lane_whose_campaign_waits_for_its_canary_goes_on_late_in_the_slot() -> None:
     bounds = Bounds(canaries={"news": Trial(4, 10 * MINUTE)})
     found = plan([view(run(30))], SEVEN, at("2026-03-02 08:40"), bounds=bounds)
-    assert table(found) == ["02T08:00 gmail 4 canary hours", "02T08:25 gmail 3 late waiting",
+    assert table(found) == ["02T08:00 gmail 4 canary hours", "02T08:25 gmail 3 late canary",
                             "02T08:30 gmail 10 allowance"]
+
+
+def test_a_plan_says_which_canaries_it_takes_to_pass_and_when() -> None:
+    twenty_past = at("2026-03-02 09:20")
+    lanes = [view(run(30), run(4, "free", not_before=at("2026-03-02 08:35")), run(4, "held", not_before=twenty_past))]
+    waits = {"held": twenty_past, "gone": SEVEN}
+    found = plan(lanes, SEVEN, bounds=Bounds(canaries={"news": Trial(4, 10 * MINUTE)}, waits=waits))
+    assert table(found) == [
+        "02T08:00 gmail 4 canary hours", "02T08:25 gmail 3 late canary", "02T08:30 gmail 10 allowance",
+        "02T08:45 gmail 10 allowance", "02T09:00 gmail 7 backlog", "02T09:20 gmail 4 backlog canary",
+    ]
+    assert found.canaries == {"held": twenty_past, "news": at("2026-03-02 08:25")}
+    cut = plan(lanes, SEVEN, at("2026-03-02 08:20"), bounds=Bounds(canaries={"news": Trial(4, 10 * MINUTE)}))
+    assert (len(cut.batches), cut.canaries) == (1, {})
 
 
 def test_what_is_part_of_a_canary_already_is_not_counted_again() -> None:
     bounds = Bounds(canaries={"news": Trial(4, 25 * MINUTE)})
     found = plan([view(run(12, known=3))], SEVEN, at("2026-03-02 08:50"), bounds=bounds)
-    assert table(found) == ["02T08:00 gmail 7 canary hours", "02T08:40 gmail 3 late waiting",
+    assert table(found) == ["02T08:00 gmail 7 canary hours", "02T08:40 gmail 3 late canary",
                             "02T08:45 gmail 2 backlog"]
 
 
@@ -136,7 +150,7 @@ def test_what_waits_for_a_canary_has_no_part_in_its_group() -> None:
     bounds = Bounds({GROUP: 32}, canaries={"sale": Trial(2, 25 * MINUTE)})
     assert table(plan(lanes, SEVEN, at("2026-03-02 09:01"), bounds=bounds)) == [
         "02T08:00 gmail 4 replies hours", "02T08:01 other 2 canary hours", "02T08:15 gmail 8 replies",
-        "02T08:30 gmail 8 replies", "02T08:41 other 2 replies waiting", "02T08:45 gmail 3 replies",
+        "02T08:30 gmail 8 replies", "02T08:41 other 2 replies canary", "02T08:45 gmail 3 replies",
         "02T08:46 other 2 replies", "02T09:00 gmail 3 replies",
     ]
 

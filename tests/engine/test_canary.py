@@ -50,7 +50,7 @@ async def test_a_canary_passes_and_the_rest_follows_as_planned(tmp_path: Path) -
         assert status["campaigns"] == [{"campaign": "delay", "queued": 70, "why": WAITS}]
         again = await one.plan()
         assert promised(again) == promised(plan)[3:]
-        assert str(again.batches[0].after) == "waiting"
+        assert str(again.batches[0].after) == "canary"
         await one.run_until(EIGHT + HOUR)
         assert after_eight(await by_instant(one))[3:] == [(35, 20), (40, 20), (45, 20), (50, 10)]
         assert await released(one) == promised(plan)

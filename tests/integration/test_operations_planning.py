@@ -8,6 +8,7 @@ from support.offices import Desk
 from support.timetables import at
 from support.world import CAMPAIGN, DAY, HOUR, SETTINGS, changed, world
 
+from dispatcher.cli.campaigns import campaign_view
 from dispatcher.cli.output import Grid
 from dispatcher.cli.plan import plan_view
 from dispatcher.core import reputation
@@ -98,6 +99,34 @@ async def test_each_campaign_has_its_end_and_who_hears_too_late(tmp_path: Path) 
         assert (part["done_at"], part["late"]) == (found["campaigns"][1]["done_at"], 4)
         assert [day["messages"] for day in part["days"]] == [20, 36]
         assert (await desk("plan", campaign="last"))["campaigns"] == found["campaigns"][2:]
+
+
+@pytest.mark.asyncio
+async def test_what_waits_for_a_canary_is_planned_as_if_it_passes_and_the_plan_says_so(tmp_path: Path) -> None:
+    settings = changed(SETTINGS, ('offset = "0s"', 'start = 2_880\noffset = "0s"\nhours = "08:00-20:00"'))
+    tested = changed(CAMPAIGN, ("[email]", 'canary = { size = 20, wait = "20m" }\nuseful_for = "40h"\n[email]'))
+    async with world(tmp_path, settings, campaign=tested, people=60) as one:
+        desk = Desk(one)
+        await one.send_to(60)
+        [assumed] = (await desk("plan"))["assumed"]
+        await one.run_until(at("2026-03-02 08:06"))
+        shown = await desk("campaign.show", id="delay")
+        assert (shown["state"], shown["until"]) == ("canary", assumed["canary_passes_at"])
+        fields = next(block for block in campaign_view(shown) if isinstance(block, Grid))
+        assert {("canary", "size=20, wait=20m"), ("useful_for", "40h"), ("state", "canary")} <= set(fields.rows)
+        found = await desk("plan")
+        assert found["assumed"] == [assumed]
+        assert found["batches"][0]["at"] >= assumed["canary_passes_at"]
+        assert found["batches"][0]["after"] == "canary"
+        (end,) = found["campaigns"]
+        (blocked,) = found["blocked"]
+        assert (end["queued"], end["left"], end["done_at"]) == (40, 0, found["done_at"])
+        assert (blocked["queued"], blocked["until"]) == (40, assumed["canary_passes_at"])
+        assert not [line for line in lines(found) if "40 stay in the queue" in line]
+        assert lines(found)[-1].startswith("campaign delay: what follows its canary leaves as planned if the canary p")
+        assert (await desk("plan", campaign="delay"))["assumed"] == [assumed]
+        await one.run_until(at("2026-03-02 08:40"))
+        assert ((await desk("plan"))["assumed"], (await desk("campaign.show", id="delay"))["until"]) == ([], None)
 
 
 @pytest.mark.asyncio
