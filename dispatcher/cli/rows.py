@@ -36,6 +36,7 @@ class Tally:
     named: Sequence[str] = ()                                   # where the rows are words of the command line
     counts: Counter[str] = field(default_factory=Counter)       # the operation's numbers, summed
     skipped: Counter[str] = field(default_factory=Counter)      # its skips by reason, where it has them
+    before: Counter[str] = field(default_factory=Counter)       # those it had before, by state, where it says so
     faults: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     read: int = 0                                               # rows that could be read
@@ -68,6 +69,7 @@ class Tally:
             if isinstance(value, int):
                 self.counts[key] += value
         self.skipped.update(result.get("skipped", {}))
+        self.before.update(result.get("before", {}))
         for fault in result.get("faults", ()):
             self.refuse(fault["line"], fault["reason"])
         for warning in result.get("warnings", ()):

@@ -96,6 +96,11 @@ def _assumed(batches: Sequence[PlannedBatch], waits: Mapping[str, int]) -> dict[
     return {campaign: waits[campaign] for campaign in sorted(behind)}
 
 
+def grown(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """The campaigns of which more would hear too late than before, and how many more."""
+    return {name: late - before.get(name, 0) for name, late in after.items() if late > before.get(name, 0)}
+
+
 def _batches(walks: Sequence[Walk], meter: Meter, census: Census, ends: tuple[int, int]) -> Iterator[PlannedBatch]:
     """The batches of all lanes: the earliest lane's slot is resolved, then its next one is awaited."""
     horizon, most = ends

@@ -5,9 +5,11 @@ after others, only because their customers came later in the alphabet. Nor is an
 incident: otherwise somebody would get one of them seconds before the later one.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +23,8 @@ from dispatcher.intake.strict import canonical_json
 from dispatcher.store import campaigns, customers, incidents, reading
 from dispatcher.store.campaigns import Expansion
 from dispatcher.store.database import CHUNK
+
+_REMEMBERED: Final = 100    # expansions whose answers are kept in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ async def step(works: Works, one: Expansion) -> Progress:
         )
         finished = len(page) < CHUNK or known[one.campaign].stored.canceled_at is not None
         await campaigns.expanded(tx, one, now if finished else None)
+    _remember(works, one.id, receipts)
     await stop_overtaken(works, requests, receipts, known)
     if finished:
         works.changed()
@@ -81,6 +86,23 @@ async def finish_all(works: Works) -> None:
         progress = Progress(one, finished=False)
         while not progress.finished and not works.closing:
             progress = await step(works, progress.expansion)
+
+
+def came_to(works: Works, one: Expansion) -> Counter[tuple[str, str]] | None:
+    """What its requests came to: (answer, reason of the skip or state of the earlier message) -> how many.
+
+    None where an earlier run of this program took some of them: that is not written down.
+    """
+    found = works.came.get(one.id, Counter())
+    return found if found.total() == one.accepted + one.duplicate else None
+
+
+def _remember(works: Works, number: int, receipts: Sequence[Receipt]) -> None:
+    """Of the last expansions alone, so that this does not grow."""
+    came = works.came.setdefault(number, Counter())
+    came.update((str(receipt.answer), receipt.reason or receipt.state) for receipt in receipts)
+    if len(works.came) > _REMEMBERED:
+        del works.came[min(works.came)]
 
 
 async def _requests(tx: AsyncConnection, known: Known, page: Sequence[Customer]) -> list[SendRequest]:

@@ -52,6 +52,7 @@ class Works:
     reputation: dict[str, Reputation] = field(default_factory=dict)       # the table `lanes`, as last written or read
     in_flight: set[asyncio.Task[None]] = field(default_factory=set)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)   # (lane, outcome) since the start
+    came: dict[int, Counter[tuple[str, str]]] = field(default_factory=dict)     # of expansions: what requests came to
     pruned: int = 0                                                       # messages since the start
     changed: Callable[[], None] = _nothing                                # something may leave now that could not
     expect: Callable[[int], None] = _at_no_time                           # a message now waits until this instant

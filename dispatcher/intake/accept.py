@@ -17,6 +17,7 @@ from dispatcher.core import audience
 from dispatcher.core.audience import Candidate, Skip
 from dispatcher.core.lanes import Route, route
 from dispatcher.core.model import Campaign, Category, Customer, Priority, SkipReason
+from dispatcher.core.states import State
 from dispatcher.intake.facts import update_customers
 from dispatcher.intake.requests import SendRequest
 from dispatcher.policy import Policy
@@ -48,6 +49,7 @@ class Receipt:
 
     answer: Answer
     reason: str = ""                  # of a skip
+    state: str = ""                   # of a duplicate or conflict: how the message stands that was taken before
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,11 @@ async def _accept_one_campaign(
     for request in requests:
         before = taken.get(request.key)
         if before is not None:
-            receipts.append(Receipt(Answer.DUPLICATE if before == request.digest else Answer.CONFLICT))
+            digest, state = before
+            receipts.append(Receipt(Answer.DUPLICATE if digest == request.digest else Answer.CONFLICT, state=state))
             continue
-        taken[request.key] = request.digest
         message = _judge(request, known.campaign, facts, policy, now)
+        taken[request.key] = (request.digest, State.SKIPPED if message.skipped else State.QUEUED)
         facts.new.append(message)
         receipts.append(Receipt(Answer.SKIPPED, message.skipped) if message.skipped else Receipt(Answer.QUEUED))
     await queue.add(tx, facts.new, now, deltas)

@@ -58,7 +58,7 @@ def _end(whole: Plan, campaign: str) -> Result:
     if not campaign:
         return {
             "done_at": said(whole.done_at), "late": whole.late, "late_campaigns": dict(whole.late_campaigns),
-            "left": whole.left,
+            "late_others": {}, "left": whole.left,
             "unplaced": [{"lane": one.lane, "count": one.count, "why": one.why} for one in whole.unplaced],
         }
     one = next((one for one in whole.campaigns if one.campaign == campaign), None)
@@ -66,6 +66,7 @@ def _end(whole: Plan, campaign: str) -> Result:
     return {
         "done_at": said(one.done_at) if one is not None else None, "late": late,
         "late_campaigns": {campaign: late} if late else {}, "left": one.left if one is not None else 0,
+        "late_others": {name: count for name, count in whole.late_campaigns.items() if name != campaign},
         "unplaced": [],
     }
 

@@ -50,7 +50,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "send.requests": Operation(send.RequestsArgs, send.requests),
     "send.audience": Operation(send.AudienceArgs, send.audience),
     "send.step": Operation(send.StepArgs, send.step),
-    "send.coming": Operation(send.AudienceArgs, send.coming),
+    "send.lateness": Operation(send.AudienceArgs, send.lateness),
+    "send.coming": Operation(send.ComingArgs, send.coming),
     "plan": Operation(outlook.PlanArgs, outlook.planned),
     "status": Operation(NoArgs, outlook.status),
     "hold": Operation(holds.HoldArgs, holds.hold),
@@ -77,7 +78,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 ASKING: Final = frozenset({
     "customers.show", "campaign.list", "campaign.show", "campaign.preview", "plan", "status", "lanes.list",
     "lanes.show", "lanes.history", "messages.list", "messages.show", "providers.list", "report", "send.coming",
-    "suppress.list", "check.rates", "db.check",
+    "send.lateness", "suppress.list", "check.rates", "db.check",
 })
 """Operations that change nothing: they are answered while the daemon is stopping, too."""
 

@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from config.units import format_duration
+from dispatcher.core.plan import grown
 from dispatcher.engine import expand
 from dispatcher.engine.taking import take
 from dispatcher.intake.accept import REFUSED, Answer
@@ -16,7 +17,7 @@ from dispatcher.intake.requests import parse_request
 from dispatcher.operations.customers import fault_of, parsed
 from dispatcher.operations.office import Args, Given, Office, OperationError, Result, RowsArgs, Text
 from dispatcher.operations.outlook import PlanArgs, planned
-from dispatcher.store import campaigns, reading, tallies
+from dispatcher.store import campaigns, plans, reading, tallies
 from dispatcher.store.database import CHUNK
 
 _WHY_REFUSED = {
@@ -40,6 +41,12 @@ class AudienceArgs(Args):
     campaign: Given
 
 
+class ComingArgs(AudienceArgs):
+    """A campaign that was sent; of others, how many would have heard too late without it."""
+
+    late_before: dict[str, int] | None = None
+
+
 class StepArgs(Args):
     """An expansion that send.audience began."""
 
@@ -54,6 +61,7 @@ async def requests(office: Office, args: RequestsArgs) -> Result:
                                 works.clock.now())
     answers: Counter[Answer] = Counter()
     skipped: Counter[str] = Counter()
+    before: Counter[str] = Counter()
     for start in range(0, len(good), CHUNK):
         chunk = good[start:start + CHUNK]
         receipts = await take(works, [request for _, request in chunk], works.clock.now())
@@ -61,13 +69,15 @@ async def requests(office: Office, args: RequestsArgs) -> Result:
             answers[receipt.answer] += 1
             if receipt.answer is Answer.SKIPPED:
                 skipped[receipt.reason] += 1
+            elif receipt.answer is Answer.DUPLICATE:
+                before[receipt.state] += 1
             elif receipt.answer in REFUSED:
                 faults.append(fault_of(line, _WHY_REFUSED[receipt.answer]))
     if answers[Answer.QUEUED]:
         office.wake()
     faults.sort(key=lambda fault: fault["line"])
     return {"queued": answers[Answer.QUEUED], "skipped": dict(skipped), "duplicate": answers[Answer.DUPLICATE],
-            "faults": faults}
+            "before": dict(before), "faults": faults}
 
 
 async def audience(office: Office, args: AudienceArgs) -> Result:
@@ -103,11 +113,31 @@ async def step(office: Office, args: StepArgs) -> Result:
     if finished:
         async with works.database.transaction() as tx:
             result |= _standing_of(await tallies.totals(tx, one.campaign))
+        result |= _new_and_before(expand.came_to(works, one))
     return result
 
 
-async def coming(office: Office, args: AudienceArgs) -> Result:
-    """What is to come of a campaign's queue, by one plan: when it ends, and how many would hear too late."""
+async def lateness(office: Office, args: AudienceArgs) -> Result:
+    """Who hears too late of other campaigns, asked before one is sent: {} where none of them can be late.
+
+    None where no other campaign with `useful_for` has anything queued, so that no plan need be made.
+    """
+    works = office.works
+    async with works.database.transaction() as tx:
+        names = [one.campaign for one in await plans.queued_campaigns(tx) if one.campaign != args.campaign]
+        briefs = [await works.book.brief(tx, name, version)
+                  for name, version in (await campaigns.versions(tx, names)).items()]
+        known = await campaigns.get(tx, args.campaign)
+    if known is None or all(one.useful_for is None for one in briefs):
+        return {"late_others": None}
+    return {"late_others": (await planned(office, PlanArgs(campaign=args.campaign, most=1)))["late_others"]}
+
+
+async def coming(office: Office, args: ComingArgs) -> Result:
+    """What is to come of a campaign's queue, by one plan: when it ends, and how many would hear too late.
+
+    With what `lateness` said before it was sent: of which other campaigns how many more would hear too late by it.
+    """
     works = office.works
     plan = await planned(office, PlanArgs(campaign=args.campaign, most=1))
     async with works.database.transaction() as tx:
@@ -117,6 +147,7 @@ async def coming(office: Office, args: AudienceArgs) -> Result:
             useful_for = (await works.book.version(tx, args.campaign, stored.version)).useful_for
         queued = _standing_of(await tallies.totals(tx, args.campaign))["queued"]
     told = {name: plan[name] for name in _COMING}
+    told["pushed_late"] = {} if args.late_before is None else grown(args.late_before, plan["late_others"])
     return told | {"queued": queued, "useful_for": None if useful_for is None else format_duration(useful_for)}
 
 
@@ -134,6 +165,18 @@ async def _finish(office: Office) -> None:
     except DBAPIError as error:
         office.finishing = False
         log.error("expansion_stopped", why=str(error.orig), do="say `dispatcher send` again")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+
+
+def _new_and_before(came: Counter[tuple[str, str]] | None) -> Result:
+    """What an audience's requests came to, apart from what stood before; None where that is not known any more."""
+    if came is None:
+        return {"skipped_now": None, "before": None}
+    before: Counter[str] = Counter()
+    for (answer, state), count in came.items():
+        if answer in {Answer.DUPLICATE, Answer.CONFLICT}:
+            before[state] += count
+    return {"skipped_now": {reason: count for (answer, reason), count in came.items() if answer == Answer.SKIPPED},
+            "before": dict(before)}
 
 
 def _standing_of(totals: Sequence[tuple[str, str, str, int]]) -> Result:

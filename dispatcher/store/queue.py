@@ -89,15 +89,15 @@ def claimed_of(row: AnyRow) -> Claimed:
     )
 
 
-_DIGESTS: Final = select(m.key, m.digest).where(
+_DIGESTS: Final = select(m.key, m.digest, m.state).where(
     m.campaign == bindparam("its_campaign", type_=String()), among_those(m.key, "keys")
 )
 
 
-async def digests(tx: AsyncConnection, campaign: str, keys: Sequence[str]) -> dict[str, str]:
-    """The digest of each of these keys that a campaign already has."""
+async def digests(tx: AsyncConnection, campaign: str, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The digest and the state of each of these keys that a campaign already has."""
     rows = await tx.execute(_DIGESTS, {"its_campaign": campaign, "keys": listed(keys)})
-    return {key: digest for key, digest in rows}  # noqa: C416 -- dict() of rows is not typed
+    return {key: (digest, state) for key, digest, state in rows}
 
 
 async def add(tx: AsyncConnection, new: Sequence[NewMessage], now: int, deltas: Deltas) -> None:

@@ -2,9 +2,12 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from support.command_line import CAMPAIGN, CONFIG, House, Typing
+
+from dispatcher.cli.sending import _counts
 
 
 def from_now(**distance: int) -> str:
@@ -43,6 +46,7 @@ def test_sending_again_adds_nobody_twice(ready: House, typed: Typing) -> None:
     again = typed("send", "delay", "--json")
     assert again.code == 0
     assert (again.data["accepted"], again.data["duplicate"], again.data["queued"]) == (0, 4, 2)
+    assert (again.data["skipped_now"], again.data["before"]) == ({}, {"queued": 2, "skipped": 2})
     assert again.data["late"] == 0
     assert again.data["done_at"].endswith("Z")
     assert len(typed("messages", "list", "--json").data["messages"]) == 4
@@ -52,7 +56,25 @@ def test_sending_again_says_how_many_are_new_and_how_many_stand_in_the_queue(rea
     typed("send", "delay")
     typed("customers", "import", ready.people([person(5)]))
     assert typed("send", "delay").out.splitlines()[0] == (
-        "1 new, 3 in the queue (skipped: no_segment 1, inactive 1; sent before: 4)")
+        "1 queued; already on the queue or ended before: 4 (queued 2, skipped 2); 3 in the queue now")
+    typed("customers", "import", ready.people([person(6), person(7, days=60)]))
+    assert typed("send", "delay").out.splitlines()[0] == (
+        "1 queued (skipped: inactive 1); already on the queue or ended before: 5 (queued 3, skipped 2); "
+        "4 in the queue now")
+    assert typed("send", "delay", "--customer", "c-1", "--customer", "c-4").out == (
+        "0 queued; already on the queue or ended before: 2 (queued 1, skipped 1)\n")
+
+
+@pytest.mark.parametrize(("result", "said"), [
+    ({"accepted": 20, "duplicate": 60, "queued": 34, "skipped": {"inactive": 9}, "skipped_now": None, "before": None},
+     "20 new; already on the queue or ended before: 60; 34 in the queue now"),
+    ({"accepted": 20, "duplicate": 60, "queued": 34, "skipped": {"inactive": 20}, "skipped_now": {"inactive": 6},
+      "before": {"accepted": 46, "skipped": 14}},
+     ("14 queued (skipped: inactive 6); already on the queue or ended before: 60 (accepted 46, skipped 14); "
+      "34 in the queue now")),
+])
+def test_what_is_new_is_never_mixed_with_what_was_there(result: dict[str, Any], said: str) -> None:
+    assert _counts(result) == said
 
 
 def test_an_audience_of_more_than_a_chunk_is_queued_whole(ready: House, typed: Typing) -> None:
@@ -76,8 +98,9 @@ def test_requests_get_their_campaign_and_those_of_another_are_refused(ready: Hou
     assert ended.out.splitlines()[0] == "2 queued (skipped: no_segment 1)"
     assert ended.errors == ["requests.ndjson:2: campaign: is 'other', and this sends delay; send it by itself"]
     again = typed("send", "delay", "--file", file, "--json")
-    assert again.data | {"done_at": None} == {
-        "queued": 0, "skipped": {}, "duplicate": 3, "refused": 1, "late": 0, "done_at": None,
+    assert again.data == {
+        "queued": 0, "skipped": {}, "duplicate": 3, "before": {"queued": 2, "skipped": 1}, "refused": 1, "late": 0,
+        "pushed_late": {}, "done_at": None,
         "faults": [{"line": 2, "reason": "campaign: is 'other', and this sends delay; send it by itself"}],
     }
 
@@ -134,6 +157,29 @@ def test_how_many_would_hear_after_useful_for_is_said_with_what_to_do(home: Hous
         "`dispatcher plan --campaign delay` names as the limit, or send to fewer")
     again = typed("send", "delay", "--json").data
     assert (again["late"] >= 97, again["done_at"] is not None) == (True, True)
+
+
+def test_whom_a_send_pushes_beyond_their_time_in_other_campaigns_is_said(home: House, typed: Typing) -> None:
+    for name, old in (("slow", "service"), ("storm", "critical")):
+        home.campaign(name).joinpath("campaign.toml").write_text(
+            CAMPAIGN.format(id=name).replace("service", old).replace("segment_by", 'useful_for = "6h"\nsegment_by'))
+        typed("campaign", "apply", f"campaigns/{name}")
+    home.write("dispatcher.toml", CONFIG.format(port=9).replace("864_000", "2_400").replace('every         = "1s"',
+                                                                                           'every         = "15m"'))
+    typed("customers", "import", home.people([person(number) for number in range(500)]))
+    first = typed("send", "slow")
+    assert (first.code, "too late" in first.out) == (0, False)
+    assert typed("send", "slow", "--json").data["pushed_late"] == {}
+    ended = typed("send", "storm")
+    pushed = int(ended.out.splitlines()[-1].split()[0])
+    assert 350 <= pushed <= 425
+    assert ended.out.splitlines()[-1] == (
+        f"{pushed} more of slow would now hear too late, as this takes their places: `dispatcher plan --campaign slow` "
+        "shows what is left to it")
+    assert typed("plan", "--campaign", "slow", "--json").data["late"] >= pushed
+    assert typed("send", "storm", "--json").data["pushed_late"] == {}       # nobody is new: nothing grows
+    more = typed("send", "storm", "--customer", "c-1", "--json")
+    assert (more.code, more.data["pushed_late"]) == (0, {})
 
 
 def test_a_message_tells_its_story(ready: House, typed: Typing) -> None:

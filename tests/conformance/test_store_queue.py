@@ -60,7 +60,7 @@ async def test_a_key_is_taken_once_for_each_campaign_for_ever(store: Database) -
         await campaign(tx)
         await campaign(tx, "other")
         await add(tx, new("a", key="k"), new("a", "other", key="k"))
-        assert await queue.digests(tx, "delay", ["k", "unknown"]) == {"k": "d"}
+        assert await queue.digests(tx, "delay", ["k", "unknown"]) == {"k": ("d", "queued")}
     with pytest.raises(IntegrityError):
         async with store.transaction() as tx:
             await add(tx, new("b", key="k"))

@@ -9,7 +9,7 @@ from support.timetables import at, days, ramp
 from config.ramps import Ramp
 from config.units import DAY
 from dispatcher.core.calendar import Slot, next_slot
-from dispatcher.core.plan import After, Hold, LaneView, Plan, PlannedBatch, Run, Unplaced, plan
+from dispatcher.core.plan import After, Hold, LaneView, Plan, PlannedBatch, Run, Unplaced, grown, plan
 from dispatcher.core.ramp import LEAD, Limit
 from dispatcher.core.times import format_instant, local_date
 
@@ -243,3 +243,7 @@ def test_a_plan_follows_the_day_when_clocks_change() -> None:
     dates = groupby(found.batches, lambda one: local_date(one.at, "Europe/Berlin"))
     sizes = [[one.size for one in day] for _, day in dates]
     assert sizes == [[2] * 24, [2] * 11 + [3] + [2] * 10 + [3], [2] * 24]
+
+
+def test_whose_lateness_grows_is_told_with_how_much() -> None:
+    assert grown({"a": 3, "b": 4, "c": 5}, {"a": 9, "b": 4, "c": 1, "d": 2}) == {"a": 6, "d": 2}

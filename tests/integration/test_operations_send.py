@@ -9,6 +9,8 @@ import pytest_asyncio
 from support.offices import Desk, faulty, rows
 from support.world import DAY, World, world
 
+from dispatcher.engine import expand
+
 
 @pytest_asyncio.fixture
 async def one(tmp_path: Path) -> AsyncIterator[World]:
@@ -64,6 +66,21 @@ async def test_an_audience_is_put_on_the_queue_chunk_by_chunk(one: World, *, dae
     while not last["finished"]:
         last = await desk("send.step", expansion=again)
     assert (last["accepted"], last["duplicate"]) == (0, 1_200)
+    assert (last["skipped_now"], last["before"]) == ({}, {"queued": 1_200})
+    one.works.came.clear()      # as after a restart in the middle of it: nobody knows, and nothing is made up
+    last = await desk("send.step", expansion=again)
+    assert (last["duplicate"], last["skipped_now"], last["before"]) == (1_200, None, None)
+
+
+@pytest.mark.asyncio
+async def test_what_audiences_came_to_is_kept_of_the_last_ones_alone(
+    one: World, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(expand, "_REMEMBERED", 2)
+    desk = Desk(one, daemon=False)
+    for _ in range(4):
+        await desk("send.step", expansion=(await desk("send.audience", campaign="delay"))["expansion"])
+    assert list(one.works.came) == [3, 4]
 
 
 @pytest.mark.asyncio
