@@ -24,7 +24,7 @@ def drill_view(result: Mapping[str, Any]) -> Iterator[Block]:
     yield ""
     yield (f"{result['handed_over']:,} hand-overs in {result['batches']:,} batches; messages: "
            f"{counted(result['messages']) or 'none'}")
-    yield "everything held" if result["ok"] else "NOT everything held: see above"
+    yield _verdict(result)
 
 
 def _timeline(result: Mapping[str, Any]) -> Iterator[Block]:
@@ -55,6 +55,22 @@ def _lanes(result: Mapping[str, Any]) -> Iterator[Block]:
 def _checks(result: Mapping[str, Any]) -> Iterator[Block]:
     yield ""
     yield Grid(("promise", "", "what must hold", "counted"), [
-        (one["promise"], "ok" if one["ok"] else "FAILED", one["name"], one["figures"])
+        (one["promise"], _word(one), one["name"], one["figures"] if one["judged"] else f"not judged: {one['figures']}")
         for one in (*result["checks"], *result["expected"])
     ])
+
+
+def _word(one: Mapping[str, Any]) -> str:
+    """What a check came to; one that had nothing to judge is not called good."""
+    if not one["judged"]:
+        return "-"
+    return "ok" if one["ok"] else "FAILED"
+
+
+def _verdict(result: Mapping[str, Any]) -> str:
+    checks = [*result["checks"], *result["expected"]]
+    failed, idle = sum(not one["ok"] for one in checks), sum(not one["judged"] for one in checks)
+    unjudged = f", {idle} had nothing to judge" if idle else ""
+    if failed:
+        return f"{failed} of {len(checks)} checks FAILED: see above"
+    return f"{len(checks) - idle} of {len(checks)} checks are ok, none failed{unjudged}"

@@ -31,6 +31,7 @@ class Check:
     name: str
     ok: bool
     figures: str
+    judged: bool = True         # false: there was nothing that it could have failed by
 
 
 def check(evidence: Evidence) -> list[Check]:
@@ -43,17 +44,20 @@ def check(evidence: Evidence) -> list[Check]:
     ]
 
 
-def _made(promise: str, name: str, faults: Iterable[str], figures: str) -> Check:
+def _made(promise: str, name: str, faults: Iterable[str], figures: str, of: int) -> Check:
+    """A check; `of` so many things: none of them is nothing to be proud of."""
     found = list(faults)
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return Check(promise, name, not found, figures + (f"; {'; '.join(found[:_SHOWN])}{more}" if found else ""))
+    told = figures + (f"; {'; '.join(found[:_SHOWN])}{more}" if found else "")
+    return Check(promise, name, not found, told, judged=bool(found) or of > 0)
 
 
 def _durable(evidence: Evidence) -> Check:
     """P1."""
     kept = len(evidence.told)
     lost = [f"{evidence.accepted - kept} are gone"] if kept < evidence.accepted else []
-    return _made("P1", "what was accepted is there", lost, f"{kept:,} messages through {evidence.crashes} crashes")
+    return _made("P1", "what was accepted is there", lost, f"{kept:,} messages through {evidence.crashes} crashes",
+                 evidence.accepted)
 
 
 def _once(evidence: Evidence) -> Check:
@@ -62,13 +66,14 @@ def _once(evidence: Evidence) -> Check:
     faults = [f"{place} {count} times" for place, count in places.items() if count > 1]
     faults += [f"a letter {one.message!r} that nobody sent" for one in evidence.seen
                if one.message not in evidence.named]
-    return _made("P2", "one message for each campaign and customer", faults, f"{len(places):,} of them")
+    return _made("P2", "one message for each campaign and customer", faults, f"{len(places):,} of them",
+                 len(places) + len(evidence.seen))
 
 
 def _ledger(evidence: Evidence) -> Check:
     """P3, from the store: batches within allowances, steps and tallies the sums of what they sum up."""
     return _made("P3", "no batch above its allowance, every sum true", evidence.untrue,
-                 f"{len(evidence.batches):,} batches")
+                 f"{len(evidence.batches):,} batches", len(evidence.batches))
 
 
 def _allowances(evidence: Evidence) -> Check:
@@ -87,7 +92,7 @@ def _allowances(evidence: Evidence) -> Check:
     faults += [f"{lane}: {count} hand-overs in a step that allowed {allowed.get((lane, step), 0)}"
                for (lane, step), count in of_steps.items() if count > allowed.get((lane, step), 0)]
     return _made("P3", "no step above its allowance, as the servers saw it", faults,
-                 f"{len(evidence.seen):,} hand-overs in {len(of_steps)} steps")
+                 f"{len(evidence.seen):,} hand-overs in {len(of_steps)} steps", len(evidence.seen))
 
 
 def _growth(evidence: Evidence) -> Check:
@@ -97,7 +102,8 @@ def _growth(evidence: Evidence) -> Check:
         by_lane[row.lane].append(row)
     faults = [fault for lane, rows in by_lane.items() for fault in _too_fast(evidence, lane, rows)]
     return _made("P3", "no step grew beyond the guard", faults,
-                 f"at most {max((row.allowance for row in evidence.steps), default=0):,} in a step")
+                 f"at most {max((row.allowance for row in evidence.steps), default=0):,} in a step",
+                 len(evidence.steps))
 
 
 def _too_fast(evidence: Evidence, lane: str, rows: Sequence[StepRow]) -> Iterator[str]:
@@ -126,7 +132,8 @@ def _reserved(evidence: Evidence) -> Check:
             faults.append(f"{lane}: a hand-over at {one.at} of a batch that was not released")
     unplaced = len(evidence.seen) - count
     faults += [f"{unplaced} hand-overs that no attempt and no batch is written down for"] if unplaced > 0 else []
-    return _made("P4", "nothing left before its batch was reserved", faults, f"{count:,} hand-overs")
+    return _made("P4", "nothing left before its batch was reserved", faults, f"{count:,} hand-overs",
+                 len(evidence.seen))
 
 
 def _copies(evidence: Evidence) -> Check:
@@ -146,7 +153,8 @@ def _copies(evidence: Evidence) -> Check:
         if told.state == "accepted" and not count and not _settled(evidence, told.id):
             faults.append("a message is accepted, and no server has it")
     return _made("P5", "one copy each, beyond it one for a doubt, the same to the byte", faults,
-                 f"{copies.total():,} copies, {beyond} of them beyond the first")
+                 f"{copies.total():,} copies, {beyond} of them beyond the first",
+                 len(evidence.named))
 
 
 def _stopped(evidence: Evidence) -> Check:
@@ -165,7 +173,8 @@ def _stopped(evidence: Evidence) -> Check:
                        for seen in evidence.seen[stop.begun:stop.until]
                        if (stop.ends_at is None or seen.at < stop.ends_at) and _covers(evidence, stop, seen)]
     others = len(evidence.stops) - len(addresses)
-    return _made("P6", "nothing left that was stopped", faults, f"{len(since):,} addresses, {others} other stops")
+    return _made("P6", "nothing left that was stopped", faults, f"{len(since):,} addresses, {others} other stops",
+                 len(evidence.stops))
 
 
 def _covers(evidence: Evidence, stop: Stop, seen: Seen) -> bool:
@@ -183,14 +192,16 @@ def _active(evidence: Evidence) -> Check:
     wrong = [seen for seen in evidence.seen if (told := evidence.named.get(seen.message)) is not None
              and told.customer in evidence.inactive and told.campaign not in evidence.everyone]
     faults = [f"{len(wrong)} messages to inactive customers"] if wrong else []
-    return _made("P6", "nobody who is not active", faults, f"{len(evidence.inactive):,} customers are not")
+    return _made("P6", "nobody who is not active", faults, f"{len(evidence.inactive):,} customers are not",
+                 len(evidence.inactive))
 
 
 def _ruled(evidence: Evidence) -> Check:
     """P6: the rules that campaigns and configuration set for who gets what, and when."""
     put = clock_was_put(evidence)
     return _made("P6", "nothing too late, too often, at night or out of order", () if put else against_rules(evidence),
-                 "not judged, as the clock was put" if put else f"{len(evidence.campaigns)} campaigns")
+                 "the clock was put" if put else f"{len(evidence.campaigns)} campaigns",
+                 0 if put else len(evidence.seen))
 
 
 def _remembered(evidence: Evidence) -> Check:
@@ -205,24 +216,26 @@ def _remembered(evidence: Evidence) -> Check:
                and not clock_was_put(evidence)]
     faults += [f"the plan misses {evidence.unplanned} queued messages"] if evidence.unplanned else []
     figures = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items())) or "no messages"
-    return _made("P7", "nothing forgotten", faults, figures)
+    return _made("P7", "nothing forgotten", faults, figures, len(evidence.told))
 
 
 def _final(evidence: Evidence) -> Check:
     """P8."""
     ended = sum(one.state in {"accepted", "rejected", "skipped"} for one in evidence.told)
-    return _made("P8", "what has ended stays as it is", evidence.unfinal, f"{ended:,} messages have ended")
+    return _made("P8", "what has ended stays as it is", evidence.unfinal, f"{ended:,} messages have ended", ended)
 
 
 def _private(evidence: Evidence) -> Check:
     """P12."""
-    return _made("P12", "no customer's data in the log", evidence.told_in_logs, "every line at info and above was read")
+    return _made("P12", "no customer's data in the log", evidence.told_in_logs, "every line at info and above was read",
+                 len(evidence.told))
 
 
 def _envelopes(evidence: Evidence) -> Check:
     """P13: every letter says To whom it went, and went by its own provider's lane."""
     faults = [one.faulty for one in evidence.seen if one.faulty]
-    return _made("P13", "every letter to whom its envelope says", faults, f"{len(evidence.seen):,} letters")
+    return _made("P13", "every letter to whom its envelope says", faults, f"{len(evidence.seen):,} letters",
+                 len(evidence.seen))
 
 
 def _punctual(evidence: Evidence) -> Check:
@@ -232,11 +245,14 @@ def _punctual(evidence: Evidence) -> Check:
     for one, lane, slot in placed(evidence):
         if one.at > ends.get((lane, slot), one.at) and lane not in evidence.disturbed:
             late[lane] += 1
-    faults = [] if clock_was_put(evidence) else [f"{lane}: {count} hand-overs after the end of their slot"
-                                                  for lane, count in late.items()]
     lanes = {row.lane for row in evidence.batches}
-    return _made("P14", "other lanes undisturbed", faults,
-                 f"{len(lanes - evidence.disturbed)} of {len(lanes)} lanes had nothing to do with a slow server")
+    others = lanes - evidence.disturbed
+    name = "other lanes undisturbed"
+    if clock_was_put(evidence):
+        return _made("P14", name, (), "the clock was put", 0)
+    faults = (f"{lane}: {count} hand-overs after the end of their slot" for lane, count in late.items())
+    return _made("P14", name, faults,
+                 f"{len(others)} of {len(lanes)} lanes had nothing to do with a slow server", len(others))
 
 
 def _settled(evidence: Evidence, message: int) -> bool:

@@ -68,7 +68,8 @@ def _day(rehearsal: Rehearsal, row: StepRow) -> Result:
 
 
 def _shown(one: Check) -> Result:
-    return {"promise": one.promise, "name": one.name, "ok": one.ok, "figures": one.figures}
+    return {"promise": one.promise, "name": one.name, "ok": one.ok, "judged": one.judged,
+            "figures": one.figures}
 
 
 async def _reports(rehearsal: Rehearsal) -> list[Any]:

@@ -18,7 +18,8 @@ def test_a_drill_prints_lanes_promises_and_report_and_ends_well(tmp_path):
     ended = drill(tmp_path, "drill.toml", "--html", "page.html", "--keep", "kept")
     assert (ended.returncode, ended.stderr) == (0, "")
     for words in ("drill.toml: 6 customers", "the daemon is killed", "support/gmail    healthy", "P14      ok",
-                  "delay (service, version 1): 6 messages", "everything held", "the reports are in page.html"):
+                  "delay (service, version 1): 6 messages",
+                  "13 of 15 checks are ok, none failed, 2 had nothing to judge", "the reports are in page.html"):
         assert words in ended.stdout
     assert "<svg" in (tmp_path / "page.html").read_text()
     assert json.loads((tmp_path / "kept" / "result.json").read_text())["ok"]

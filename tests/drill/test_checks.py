@@ -113,6 +113,22 @@ def test_what_is_wrong_is_noticed_as_what_it_is(well, name):
     assert promise in {one.promise for one in check(change(well)) if not one.ok}
 
 
+@pytest.mark.parametrize(("change", "unjudged"), [
+    (lambda e: replace(e, disturbed=frozenset(row.lane for row in e.batches)), {("P14", "other lanes undisturbed")}),
+    (lambda e: replace(e, inactive=frozenset()), {("P6", "nobody who is not active")}),
+    (lambda e: replace(e, seen=[*e.seen[:-1], replace(e.seen[-1], at=e.seen[-1].at - 1)]), {
+        ("P6", "nothing too late, too often, at night or out of order"), ("P14", "other lanes undisturbed")}),
+])
+def test_a_check_that_could_not_fail_says_that_it_judged_nothing(well, change, unjudged):
+    before = {(one.promise, one.name) for one in check(well) if not one.judged}
+    assert before == {("P6", "nothing left that was stopped")}      # nothing was held in this drill
+    assert {(one.promise, one.name) for one in check(change(well)) if not one.judged} - before == unjudged
+
+
+def test_a_check_that_failed_has_judged(well):
+    assert all(one.judged for _, change in CHANGES.values() for one in check(change(well)) if not one.ok)
+
+
 def test_an_earlier_update_after_a_later_one_is_noticed(well):
     """The second half of the letters are said to be of the update before."""
     half = len(well.told) // 2

@@ -97,3 +97,10 @@ def test_the_page_has_every_expectation():
 def test_the_page_has_every_shipped_drill():
     shown = {name for row in table(PAGE, "file") for name in re.findall(r"drills/([\w-]+)\.toml", row[0])}
     assert shown == set(named("all"))
+
+
+def test_every_promise_that_a_drill_checks_is_explained(results):
+    rows = {row[0]: row[2] for row in table(PAGE, "promise")}
+    checked = {one["promise"] for one in result_of(results, "gmail-storm")["checks"]}
+    assert list(rows) == [f"P{number}" for number in range(1, 15)]
+    assert checked == {promise for promise, how in rows.items() if how.startswith("checked")}
