@@ -106,7 +106,9 @@ def _no_folder(settings: "Settings") -> Iterator[str]:
 def _view(result: Mapping[str, Any]) -> Iterable[Block]:
     from dispatcher.cli.daemon import lanes_grid  # noqa: PLC0415 -- a cycle otherwise
 
-    yield f"{result['config']} is good, and so are {result['campaigns']} campaigns"
+    campaigns = {0: "there are no campaigns", 1: "so is 1 campaign"}.get(
+        result["campaigns"], f"so are {result['campaigns']} campaigns")
+    yield f"{result['config']} is good, and {campaigns}"
     if result["lanes"]:
         yield ""
         yield "a reload would change:"

@@ -7,9 +7,10 @@ and completion are quick, and a verb imports what it needs when it runs.
 import gc
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -19,6 +20,11 @@ from dispatcher.cli.verbs import Verbs
 
 PROGRAM = "dispatcher"
 INTERRUPTED = 130
+_PLAIN: Final = (       # what the checks of options say -> what people say
+    (r"Input should be a valid integer.*", "must be a whole number"),
+    (r"Input should be greater than or equal to", "must be at least"),
+    (r"Input should be less than or equal to", "must be at most"),
+)
 
 app = typer.Typer(cls=Verbs, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -79,6 +85,8 @@ def _usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
     words = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")
+    for raw, plain in _PLAIN:
+        words = re.sub(raw, plain, words)
     return f"{words[:1].lower()}{words[1:]}; see {path} --help"
 
 

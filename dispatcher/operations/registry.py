@@ -24,6 +24,7 @@ from dispatcher.operations import (
     suppressions,
 )
 from dispatcher.operations.office import Args, NoArgs, Office, OperationError, Result, RowsArgs
+from dispatcher.operations.refusals import wrong
 from dispatcher.store.database import StoreError
 
 log = structlog.get_logger()
@@ -91,7 +92,7 @@ async def perform(office: Office, name: str, args: Mapping[str, Any]) -> Result:
     try:
         checked = operation.args.model_validate(args)
     except ValidationError as error:
-        raise OperationError("usage", "the arguments cannot be", _wrong(error)) from None
+        raise OperationError("usage", "the arguments cannot be", wrong(error)) from None
     if office.works.closing and name not in ASKING:
         raise OperationError("failed", "the daemon is stopping; try again when it has started anew")
     try:
@@ -103,13 +104,3 @@ async def perform(office: Office, name: str, args: Mapping[str, Any]) -> Result:
     except StoreError as error:
         log.error("operation_failed", operation=name, why=str(error))  # noqa: TRY400 -- the message says what to do
         raise OperationError("failed", str(error)) from None
-
-
-def _wrong(error: ValidationError) -> list[str]:
-    """What is wrong with arguments, without their values."""
-    lines = []
-    for detail in error.errors(include_url=False, include_input=False):
-        place = ".".join(str(part) for part in detail["loc"])
-        reason = detail.get("ctx", {}).get("error", detail["msg"])
-        lines.append(f"{place}: {reason}")
-    return lines

@@ -16,7 +16,7 @@ def test_a_good_house_is_said_to_be_good_and_no_store_is_made(home: House, typed
     home.campaign()
     ended = typed("check")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == "dispatcher.toml is good, and so are 1 campaigns\n"
+    assert ended.out == "dispatcher.toml is good, and so is 1 campaign\n"
     assert sorted(file.name for file in home.folder.iterdir()) == ["campaigns", "dispatcher.toml"]
 
 

@@ -87,8 +87,10 @@ WRONG = [
      "--customer and --file exclude each other; put the customers into the file"),
     (("status", "--watch", "--json"), "--watch is for people; a program calls status --json as often as it needs to"),
     (("messages", "show", "first"),
-     ("invalid value for 'ID': Input should be a valid integer, unable to parse string as an integer; "
-      "see dispatcher messages show --help")),
+     "invalid value for 'ID': must be a whole number; see dispatcher messages show --help"),
+    (("messages", "show", "0"), "invalid value for 'ID': must be at least 1; see dispatcher messages show --help"),
+    (("lanes", "history", "a/b", "--days", "9999"),
+     "invalid value for '--days': must be at most 3650; see dispatcher lanes history --help"),
     (("campaign", "preview", "delay", "--customer", "c-1", "--data", "{"),
      "--data is no JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
     (("campaign", "preview", "delay", "--customer", "c-1", "--data", "[1]"),
