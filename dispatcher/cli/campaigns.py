@@ -153,8 +153,15 @@ def approve(desk: Desk, campaign: IdArgument, *, by: ByOption, digest: DigestOpt
     Needed where the configuration says [campaigns] approval = true. With --digest exactly the content that was looked
     at: refused if it has changed in between.
     """
-    desk.show(desk.call("campaign.approve", id=campaign, by=by, digest=digest),
-              lambda result: [f"{result['id']} version {result['version']} is approved by {result['by']}"])
+    desk.show(desk.call("campaign.approve", id=campaign, by=by, digest=digest), approve_view)
+
+
+def approve_view(result: Mapping[str, Any]) -> Iterator[Block]:
+    """What was approved: it need not be what somebody looked at, where no digest was named."""
+    yield f"{result['id']} version {result['version']} is approved by {result['by']}"
+    yield f"digest: {result['digest']}"
+    for one in result["subjects"]:
+        yield f"subject{' for ' if one['segment'] else ''}{one['segment']}: {one['subject']}"
 
 
 def cancel(desk: Desk, campaign: IdArgument, *, reason: ReasonOption) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-from dispatcher.core.model import SkipReason
+from dispatcher.core.model import Campaign, SkipReason
 from dispatcher.engine.bounds import TESTED
 from dispatcher.engine.keeper import close_campaign
 from dispatcher.engine.standing import UNAPPROVED, Standing, read_standing
@@ -121,7 +121,7 @@ def _canary(row: CanaryRow) -> Result:
 
 
 async def approve(office: Office, args: ApproveArgs) -> Result:
-    """Note who approved the current version; from then on it may send."""
+    """Note who approved the current version; from then on it may send. Says which that is."""
     works = office.works
     async with works.database.transaction() as tx:
         stored = existing(office, args.id, await campaigns.get(tx, args.id))
@@ -135,9 +135,19 @@ async def approve(office: Office, args: ApproveArgs) -> Result:
             await campaigns.approve(tx, stored.id, stored.version, args.by, now)
             await events.note(tx, Event(now, Kind.APPROVED, stored.id, f"version {stored.version}", args.by,
                                         {"version": stored.version, "digest": stored.digest}))
+        campaign = await works.book.version(tx, stored.id, stored.version)
     office.wake()
     return {"id": stored.id, "version": stored.version, "digest": stored.digest,
-            "by": stored.approved_by or args.by}
+            "by": stored.approved_by or args.by, "subjects": _subjects(campaign)}
+
+
+def _subjects(campaign: Campaign) -> list[Result]:
+    """The subject lines of a campaign: everyone's, and those of segments that have their own."""
+    found = [{"segment": "", "subject": words.subject} for words in campaign.words.values() if words.subject]
+    for segments in campaign.segment_words.values():
+        found += [{"segment": name, "subject": words.subject} for name, words in segments.items()
+                  if words.subject not in {"", *(one["subject"] for one in found)}]
+    return found
 
 
 async def cancel(office: Office, args: CancelArgs) -> Result:

@@ -88,8 +88,21 @@ def test_where_approval_is_on_a_campaign_waits_for_somebody(home: House, typed: 
     assert (other.code, len(other.errors)) == (1, 1)
     assert digest in other.err
     approved = typed("campaign", "approve", "delay", "--by", "Eve", "--digest", digest[:16])
-    assert approved.out == "delay version 1 is approved by Eve\n"
+    assert approved.out.splitlines() == [
+        "delay version 1 is approved by Eve", f"digest: {digest}",
+        "subject: Your delivery may be late, {{ customer.name }}"]
     assert typed("campaign", "list", "--json").data["campaigns"][0]["state"] == "active"
+
+
+def test_an_approval_says_which_words_it_is_of(home: House, typed: Typing) -> None:
+    file = home.campaign() / "campaign.toml"
+    file.write_text(file.read_text() + '[email.segments.DE]\nsubject = "Flooding"\n')
+    typed("campaign", "apply", "campaigns/delay")
+    approved = typed("campaign", "approve", "delay", "--by", "Eve")
+    assert approved.out.splitlines()[2:] == [
+        "subject: Your delivery may be late, {{ customer.name }}", "subject for DE: Flooding"]
+    refused = typed("campaign", "approve", "delay", "--by", "")
+    assert (refused.code, refused.errors) == (2, ["by: is empty; it needs a word"])
 
 
 def test_a_canceled_campaign_closes_what_is_queued_for_good(home: House, typed: Typing) -> None:
