@@ -118,9 +118,9 @@ async def step(office: Office, args: StepArgs) -> Result:
 
 
 async def lateness(office: Office, args: AudienceArgs) -> Result:
-    """Who hears too late of other campaigns, asked before one is sent: {} where none of them can be late.
+    """Of which other campaigns how many would hear too late, asked before one is sent.
 
-    None where no other campaign with `useful_for` has anything queued, so that no plan need be made.
+    None where no other campaign with `useful_for` has anything queued: then nobody can, and no plan is made.
     """
     works = office.works
     async with works.database.transaction() as tx:
