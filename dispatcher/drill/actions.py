@@ -98,9 +98,7 @@ async def clock(rehearsal: Rehearsal, event: EventTable) -> None:
     """Somebody puts the wall clock."""
     by = event.jump or 0
     rehearsal.note(f"the clock is put {'forward' if by > 0 else 'back'} by {format_duration(abs(by))}")
-    rehearsal.stage.clock.jump(rehearsal.now + by)
-    if rehearsal.stage.running:
-        await rehearsal.stage.settle()
+    await rehearsal.stage.jump(by)
 
 
 async def hold(rehearsal: Rehearsal, event: EventTable) -> None:

@@ -60,7 +60,7 @@ class Stage:
         """Open the store; nothing runs yet."""
         self.database = await self.open_store()
         self.works = self.make_works()
-        self.works.mark_every = self.mark_every
+        self.works.mark_every = self.works.look_every = self.mark_every
 
     async def open_store(self) -> Database:
         """The store, opened."""
@@ -164,6 +164,13 @@ class Stage:
                 break
         for _ in range(turns):
             await asyncio.sleep(0)
+
+    async def jump(self, milliseconds: int) -> None:
+        """Put the wall clock; a daemon looks at its clocks every second, too often for weeks, so it looks now."""
+        self.clock.jump(self.now + milliseconds)
+        if self.running:
+            await self.engine.timekeeper.notice()
+            await self.settle()
 
     async def run_for(self, milliseconds: int) -> None:
         """Let so much time pass."""

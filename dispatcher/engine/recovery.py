@@ -23,7 +23,6 @@ from dispatcher.store.database import CHUNK
 from dispatcher.store.journal import Finding
 from dispatcher.store.tallies import Deltas, apply
 
-DETAIL = "the daemon ended during the hand-over"
 log = structlog.get_logger()
 
 
@@ -66,4 +65,4 @@ def _finding(works: Works, message: Message, slot: int, now: int) -> Finding:
     following = retry.after(Result.IN_DOUBT, tried, works.policy.retry, now, works.clock.chance())
     if following.state is State.QUEUED:
         following = Next(State.QUEUED, now)   # it was our crash, not the server's word: the next slot may have it
-    return Finding(message, slot, now, Result.IN_DOUBT, "", DETAIL, reached=True, following=following)
+    return Finding(message, slot, now, Result.IN_DOUBT, "", journal.CRASHED, reached=True, following=following)

@@ -3,6 +3,9 @@
 Every release reads the mark for itself (standing.py): nothing leaves by a clock that cannot be true. Here it is noticed
 while nothing is released, told to people once, and what is on its way is taken back: its planned starts mean nothing
 by such a clock. Looked at by the monotonic clock, as sleepers by the other one may sleep for a day too long.
+
+Slots also go by unused where somebody puts the clock forward, or where the daemon stands still, as it was halted or its
+machine was. Nothing can be done about either; both are seen within a second, by a look at two clocks, and written down.
 """
 
 from dataclasses import dataclass
@@ -16,6 +19,8 @@ from dispatcher.engine.works import Works
 from dispatcher.store import events, instances, life
 from dispatcher.store.events import Event, Kind
 
+CRASHED = "after a crash"
+"""How a daemon started whose run before had no end."""
 log = structlog.get_logger()
 
 
@@ -24,6 +29,8 @@ class Timekeeper:
 
     def __init__(self, works: Works) -> None:
         self._works = works
+        self._last = self._clocks()
+        self._unnoted: list[Event] = []
 
     async def run(self) -> None:
         """Look, sleep; the mark of a running daemon is never much older than `works.mark_every`."""
@@ -31,9 +38,51 @@ class Timekeeper:
         while not works.closing:
             try:
                 await self.look()
+                await self._write_down()
             except DBAPIError as error:
                 log.error("mark_unwritten", why=str(error.orig), effect="tried again soon")  # noqa: TRY400 -- the store's trouble, not a fault to trace
-            await works.clock.pause(works.mark_every)
+            await self._watch(works.mark_every)
+
+    async def _watch(self, milliseconds: int) -> None:
+        """Sleep for so long, in naps after which both clocks are looked at."""
+        clock, works = self._works.clock, self._works
+        until = self._clocks().passed + milliseconds
+        while not works.closing and (left := until - self._clocks().passed) > 0:
+            nap, began = min(left, works.look_every), self._clocks().passed
+            await clock.pause(nap)
+            try:
+                await self.notice(began + nap)
+            except DBAPIError as error:
+                log.error("event_unwritten", why=str(error.orig), effect="tried again with the next mark")  # noqa: TRY400 -- the store's trouble, not a fault to trace
+
+    async def notice(self, due: int | None = None) -> None:
+        """Note whether the clock was put since the last look, and how long all stood still; `due`: the time of this."""
+        before, self._last = self._last, self._clocks()
+        asked = due - before.passed if due is not None else self._last.passed - before.passed
+        found = clocks.parted(before, self._last, asked)
+        if found.put:
+            words = clocks.put_in_words(found.put)
+            log.warning("clock_put", by=words, effect="slots that it left out go by unused" if found.put > 0 else
+                        "slots that were released are not released again")
+            self._unnoted.append(Event(self._last.wall, Kind.CLOCK_PUT, cause=words, data={
+                "by": found.put, "from": self._last.wall - max(found.put, 0)}))
+        if found.still:
+            words = clocks.still_in_words(found.still)
+            log.warning("stood_still", time=words, effect="slots in that time may have gone by unused")
+            self._unnoted.append(Event(self._last.wall, Kind.STOOD_STILL, cause=words, data={
+                "from": self._last.wall - found.still}))
+        if found.put or found.still:
+            await self._write_down()
+
+    async def _write_down(self) -> None:
+        if self._unnoted:
+            async with self._works.database.transaction() as tx:
+                await events.write(tx, *self._unnoted)      # not a mark: who put the clock may put it right again
+            self._unnoted.clear()
+
+    def _clocks(self) -> clocks.Look:
+        clock = self._works.clock
+        return clocks.Look(clock.now(), round(clock.monotonic() * 1000))
 
     async def look(self) -> None:
         """Note that the daemon runs; or, by a clock that cannot be true, hold what is on its way."""
@@ -45,8 +94,10 @@ class Timekeeper:
             works.clock_behind = behind = clocks.behind(seen_at, now)
             if behind and not before:
                 await events.note(tx, Event(now, Kind.CLOCK_BEHIND, cause=behind, data={"seen_at": seen_at}))
-            elif not behind and now - seen_at >= works.mark_every // 2:     # else something was stored just now
-                await life.mark(tx, now)
+            elif not behind:
+                if now - seen_at >= works.mark_every // 2:      # else something was stored just now
+                    await life.mark(tx, now)
+                await life.mark(tx, now, life.RAN_AT)
         if behind and not before:
             log.error("clock_behind", why=behind, effect="nothing is sent until the clock has come up to it",
                       do="set the clock; or `dispatcher resume`, where it is right and ran ahead before")
@@ -75,7 +126,7 @@ async def look_back(works: Works) -> Before:
         return Before(0, f"beside {beside} other{'s' if beside > 1 else ''}", beside)
     if last is None:
         return Before(seen_at, "for the first time")
-    return Before(seen_at, "after a stop" if last.kind is Kind.STOPPED else "after a crash")
+    return Before(seen_at, "after a stop" if last.kind is Kind.STOPPED else CRASHED)
 
 
 async def started(works: Works, before: Before) -> None:

@@ -61,6 +61,7 @@ class Works:
     watch: Watch | None = None                                            # None: nobody shares the store with us
     clock_behind: str = ""          # what is wrong with the wall clock, where it says less than the store has seen
     mark_every: int = 60_000        # milliseconds: how old the mark of a running daemon may get (store/life.py)
+    look_every: int = 1_000         # milliseconds: how soon it is seen that the clock was put, or that all stood still
     starts: Callable[[Slot, int, int], list[int]] = start_times       # of a batch's messages; coarser in a drill
     closing: bool = False
 

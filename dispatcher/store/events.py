@@ -25,6 +25,8 @@ class Kind(StrEnum):
     STOPPED = "stopped"                    # the daemon, in good order; data.beside, of both: how many others run
     RELOADED = "reloaded"                  # another configuration is in force
     CLOCK_BEHIND = "clock_behind"          # the clock says less than the last thing stored
+    CLOCK_PUT = "clock_put"                # data.from: since when it may have been, by the clock of before
+    STOOD_STILL = "stood_still"            # the daemon, or the machine; data.from
     HELD = "held"                          # by a person; the subject is the name, data.kind the kind of hold
     RESUMED = "resumed"                    # by a person; the same
     LANE_SLOWED = "lane_slowed"
@@ -56,6 +58,12 @@ async def note(tx: AsyncConnection, *happened: Event) -> None:
     """Write events; they are things stored, by which a clock that was put back is told (store/life.py)."""
     if happened:
         await life.mark(tx, max(one.at for one in happened))
+        await write(tx, *happened)
+
+
+async def write(tx: AsyncConnection, *happened: Event) -> None:
+    """Write events by a clock that may be wrong: they are no sign of what time it is."""
+    if happened:
         await tx.execute(insert_into(tx, events), [
             {"at": one.at, "kind": one.kind, "subject": one.subject, "cause": one.cause, "by": one.by,
              "data": to_json(dict(one.data))}

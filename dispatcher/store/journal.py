@@ -18,6 +18,8 @@ from dispatcher.store.rows import among_those, insert_into, listed
 from dispatcher.store.tables import attempts, messages
 from dispatcher.store.tallies import WAITING, Deltas, Place
 
+CRASHED = "the daemon ended during the hand-over"
+"""The detail of attempts that are in doubt as the daemon ended, and not by the server's word."""
 SLICE = 75
 """Rows that are prepared for the database in one go: below a millisecond, as other lanes have messages to start."""
 

@@ -15,14 +15,23 @@ from dispatcher.store.rows import insert_into
 from dispatcher.store.tables import meta
 
 SEEN_AT: Final = "seen_at"
+RAN_AT: Final = "ran_at"
+"""The daemon's own mark: commands store as well while none runs, and no sign of its life are they."""
 
 
 _SEEN_AT = select(meta.c.value).where(meta.c.name == SEEN_AT)
+_RAN_AT = select(meta.c.value).where(meta.c.name == RAN_AT)
 
 
 async def seen_at(tx: AsyncConnection) -> int:
     """The latest instant at which something was stored; 0: a new store."""
     value = (await tx.execute(_SEEN_AT)).scalar()
+    return int(value) if value is not None else 0
+
+
+async def ran_at(tx: AsyncConnection) -> int:
+    """Until when a daemon has surely run; 0: none has."""
+    value = (await tx.execute(_RAN_AT)).scalar()
     return int(value) if value is not None else 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from support.offices import Desk
 from support.timetables import at
 from support.world import DAY, HOUR, MINUTE, SETTINGS, World, changed, world
@@ -73,7 +74,8 @@ async def test_a_clock_put_back_holds_what_is_on_its_way_and_goes_on_where_it_wa
         await one.run_for(2 * HOUR)
         assert len(one.post.handed) == 100
         assert [event.kind for event in await happened(one, Kind.CLOCK_BEHIND)] == ["clock_behind"]
-        assert [log["event"] for log in one.logs if "clock" in str(log["event"])] == ["clock_behind", "clock_right"]
+        assert [log["event"] for log in one.logs if "clock" in str(log["event"])] == [
+            "clock_put", "clock_behind", "clock_right"]
 
 
 @pytest.mark.asyncio
@@ -270,3 +272,55 @@ async def test_a_reload_is_noted_with_what_changed_and_one_that_changed_nothing_
 
 def test_the_day_of_the_examples_is_a_monday() -> None:
     assert datetime.fromtimestamp(EIGHT / 1000, UTC).strftime("%A") == "Monday"
+
+
+# Time that went by unused
+
+@pytest.mark.asyncio
+async def test_a_daemon_that_stood_still_writes_down_for_how_long(tmp_path: Path) -> None:
+    async with world(tmp_path, RAMP, now=EIGHT, people=1) as one:
+        await watched(one)
+        one.works.look_every = 1_000
+        await one.run_for(2 * MINUTE)
+        assert await happened(one, Kind.STOOD_STILL) == []
+        one.clock.set(one.now + 4_500)          # nobody who was to wake in between did
+        await one.settle()
+        assert [(event.at, event.cause, event.data) for event in await happened(one, Kind.STOOD_STILL)] == [
+            (one.now, "for 3 s", {"from": one.now - 3_500})]
+        assert [log["time"] for log in one.logs if log["event"] == "stood_still"] == ["for 3 s"]
+        await one.run_for(2 * MINUTE)
+        assert len(await happened(one, Kind.STOOD_STILL, Kind.CLOCK_PUT)) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_put_is_an_event_and_no_sign_of_what_time_it_is(tmp_path: Path) -> None:
+    async with world(tmp_path, RAMP, now=EIGHT, people=1) as one:
+        await watched(one)
+        mark = await seen_at(one)
+        await one.jump(3 * HOUR)
+        await one.jump(-3 * HOUR)
+        await one.jump(-1_999)
+        assert [(event.cause, event.data) for event in await happened(one, Kind.CLOCK_PUT)] == [
+            ("back by 3 h", {"by": -3 * HOUR, "from": EIGHT}),
+            ("forward by 3 h", {"by": 3 * HOUR, "from": EIGHT})]
+        assert await seen_at(one) == mark       # else nothing would be sent for three hours
+        assert [log["by"] for log in one.logs if log["event"] == "clock_put"] == ["forward by 3 h", "back by 3 h"]
+
+
+@pytest.mark.asyncio
+async def test_what_could_not_be_written_down_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def full(*_: object) -> None:
+        raise OperationalError("INSERT", {}, OSError("disk full"))
+
+    async with world(tmp_path, RAMP, now=EIGHT, people=1) as one:
+        await watched(one)
+        one.clock.jump(EIGHT + HOUR)
+        with monkeypatch.context() as patched:
+            patched.setattr(events, "write", full)
+            await one.run_for(MINUTE)
+        assert {log["event"] for log in one.logs if "unwritten" in str(log["event"])} >= {"event_unwritten"}
+        assert await happened(one, Kind.CLOCK_PUT) == []
+        await one.run_for(MINUTE)
+        assert [event.cause for event in await happened(one, Kind.CLOCK_PUT)] == ["forward by 1 h"]
