@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.units import DAY, MILLISECONDS
-from dispatcher.core.slip_causes import Because, Cause
+from dispatcher.core.slip_evidence import Because, Cause
+from dispatcher.core.times import format_instant
 
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"']{1,64}@[^\s<>()\[\],;:\"']{1,255}")
 _NUMBER: Final = re.compile(r"\+\d[\d ()/-]{5,}\d")
@@ -13,6 +14,8 @@ _UNITS: Final = (("day", DAY), ("h", MILLISECONDS["h"]), ("min", MILLISECONDS["m
 
 _TEXTS: Final = {
     Cause.STOPPED: "the daemon did not run",
+    Cause.CLOCK_PUT: "the clock was put",
+    Cause.STOOD_STILL: "the daemon stood still",
     Cause.HOLD: "it was held",
     Cause.LANE_HELD: "the lane was held",
     Cause.APPROVAL: "it waited for approval",
@@ -22,6 +25,8 @@ _TEXTS: Final = {
     Cause.STALE: "what is known of customers was too old",
     Cause.LANE_SLOWED: "the lane was slowed",
     Cause.DEFERRAL: "messages were deferred",
+    Cause.CRASH: "the daemon crashed, and what was under way then took places again",
+    Cause.DOUBT: "messages in doubt were sent again",
     Cause.NEW_CAMPAIGN: "a campaign that started later took places",
     Cause.FEWER: "there were fewer to send to",
     Cause.MOVED: "they left by another lane",
@@ -61,6 +66,16 @@ def because(cause: Because) -> str:
     """A cause in one line."""
     text = _TEXTS[cause.cause]
     match cause.cause:
+        case Cause.STOPPED if cause.until is None and cause.since is not None:
+            text = f"the daemon has not run since {_moment(cause.since)}"
+        case Cause.CLOCK_PUT | Cause.STOOD_STILL if cause.why:
+            text += f" {cause.why}"
+        case Cause.CRASH if cause.since is not None:
+            places = _times(cause.count, "place") if cause.count else "places"
+            # When it was last known to run: the crash came within a minute of that.
+            text = f"the daemon crashed after {_moment(cause.since)}, and what was under way then took {places} again"
+        case Cause.DOUBT if cause.count:
+            text = f"{_times(cause.count, 'message')} in doubt {'was' if cause.count == 1 else 'were'} sent again"
         case Cause.DEFERRAL if cause.count:
             text = f"{_times(cause.count, 'further attempt')} of deferred messages took places"
         case Cause.NEW_CAMPAIGN | Cause.OTHERS if cause.why:
@@ -140,6 +155,10 @@ def _unpromised(course: Course) -> str:
     if course.left:
         return f"No end was promised, as not all of it had a place in the plan; {_times(course.left, 'message')} left."
     return "No end was promised, as not all of it had a place in the plan; all of it is done."
+
+
+def _moment(instant: int) -> str:
+    return f"{format_instant(instant - instant % 1000)[:19].replace('T', ' ')} UTC"
 
 
 def _times(count: int, what: str) -> str:

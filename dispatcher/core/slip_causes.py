@@ -3,14 +3,17 @@
 The order in which causes are looked for, each more direct than those behind it:
 
 1. What let nothing leave in that time: the daemon did not run, somebody held it, the lane was held, the campaign
-   waited for approval or for its canary, or was canceled.
+   waited for approval or for its canary, or was canceled. A clock that was put, or a daemon that stood still, counts
+   here only where it took a good part of that time.
 2. The lane was slowed.
-3. Others took the places: further attempts of deferred messages, a campaign that started later.
-4. There was nobody left to send to: messages were skipped meanwhile, or went by another lane.
+3. Others took the places: further attempts, of what was deferred, in doubt, or under way when the daemon crashed; a
+   campaign that started later.
+4. There was nobody left to send to: messages were skipped before, or went by another lane (core/slip_gone.py).
 5. What lasts: a reload that changed the lane's rate; else an earlier slip of the lane, as a step that sent less lets
    the next ones grow less (the cause is then that slip's, and `follows` is set).
 6. What the outcomes of the time tell: the server could not be reached, or deferred.
-7. Another campaign, or a bound that many share, took what the plan had given to this one; the daemon was late.
+7. Another campaign, or a bound that many share, took what the plan had given to this one; the daemon was late, as it
+   stood still for a moment or for a reason of its own.
 8. Places that were spent on what then came back untried: the hold that sent it back, where one did.
 
 With none of these it is `unknown`: nothing that was recorded explains it.
@@ -18,119 +21,34 @@ With none of these it is `unknown`: nothing that was recorded explains it.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from operator import attrgetter, itemgetter
 from typing import Final
 
+from dispatcher.core.slip_evidence import (
+    BARS,
+    EVERY_LANE,
+    FOREVER,
+    Because,
+    Cause,
+    Evidence,
+    Guest,
+    Span,
+    Trouble,
+)
+from dispatcher.core.slip_gone import who_is_gone
 from dispatcher.core.slips import Met
 
-EVERY_LANE: Final = ""
-FOREVER: Final = 2**62
 _TROUBLED: Final = 4 * 86_400_000
 """Milliseconds before a slip in which outcomes of its lane count: so long is what was deferred tried again, and over a
 weekend it is a Friday that lets a Monday grow less."""
-
-
-class Cause(StrEnum):
-    """What kept a batch from leaving as promised."""
-
-    STOPPED = "stopped"             # the daemon did not run
-    HOLD = "hold"                   # a person held it
-    LANE_HELD = "lane_held"         # the dispatcher held the lane
-    APPROVAL = "approval"           # a new version waited to be approved
-    CANARY = "canary"               # the canary was waited for, or failed
-    CANCELED = "canceled"
-    CLOCK = "clock"                 # the clock was behind what had been stored
-    STALE = "stale"                 # facts about customers were too old to go by
-    LANE_SLOWED = "lane_slowed"
-    DEFERRAL = "deferral"           # further attempts of deferred messages took the places
-    NEW_CAMPAIGN = "new_campaign"   # a campaign that started after the promise took them
-    FEWER = "fewer"                 # fewer to send: skipped meanwhile
-    MOVED = "moved"                 # they left by another lane
-    RELOAD = "reload"
-    UNREACHABLE = "unreachable"     # the server could not be reached
-    UNSENT = "unsent"               # places went to messages that then came back untried
-    REPLIES = "replies"             # bounded by the answers that people can give
-    OTHERS = "others"               # another campaign took the places
-    LATE = "late"                   # its slot had begun: it was promised then, or the store or the machine was busy
-    UNKNOWN = "unknown"
-
-
-BARS: Final = (
-    Cause.STOPPED, Cause.CLOCK, Cause.HOLD, Cause.LANE_HELD, Cause.CANCELED, Cause.APPROVAL, Cause.CANARY, Cause.STALE,
-)
-"""Causes that let nothing leave while they last, the most telling first."""
+_BRIEF: Final = frozenset({Cause.CLOCK_PUT, Cause.STOOD_STILL})
+"""Bars that may last for seconds only: they take a batch's places where they cover more than a tenth of its time."""
+_SEND_BACK: Final = frozenset(BARS) - _BRIEF
+_AGAIN: Final = frozenset({Cause.DEFERRAL, Cause.DOUBT, Cause.CRASH, Cause.UNSENT})
+"""What further attempts may come of."""
 _NO_CONSEQUENCE: Final = frozenset({Cause.UNKNOWN, Cause.FEWER, Cause.MOVED, Cause.RELOAD})
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Something that kept a lane, or all of them, for a time."""
-
-    cause: Cause
-    start: int
-    end: int = FOREVER              # FOREVER: it lasts
-    lane: str = EVERY_LANE
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """What took places in a slot of a lane."""
-
-    cause: Cause
-    lane: str
-    slot: int
-    size: int
-    name: str = ""                  # the campaign
-
-
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """Another configuration that came into force, and changed rates."""
-
-    at: int
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """A slot of a lane in which the server did not take everything."""
-
-    lane: str
-    slot: int
-    deferred: int = 0
-    unreached: int = 0              # tried, and it could not be reached
-    unsent: int = 0                 # released and never tried: given back, or no words could be made
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """All that is known of the time since the promise."""
-
-    spans: Sequence[Span] = ()
-    guests: Sequence[Guest] = ()
-    reloads: Sequence[Reload] = ()
-    troubles: Sequence[Trouble] = ()
-    fewer: Mapping[str, int] = field(default_factory=dict)      # lane -> promised messages that were skipped
-    skipped: Mapping[str, str] = field(default_factory=dict)    # lane -> for which reasons, in words
-    moved: Mapping[str, int] = field(default_factory=dict)      # lane -> messages that left by another one
-    late: Mapping[tuple[str, int], int] = field(default_factory=dict)   # (lane, slot) -> milliseconds of delay
-    replies: bool = False                                       # the campaign is bounded by answers
-
-
-@dataclass(frozen=True, slots=True)
-class Because:
-    """A cause, in what it was; without a span for one that is no matter of time."""
-
-    cause: Cause
-    why: str = ""
-    count: int = 0                  # messages, where they were counted
-    since: int | None = None
-    until: int | None = None
-    follows: bool = False           # it is an earlier slip's, of which this one is a consequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +81,7 @@ class _Lane:
         self._slots = [one.slot for one in self._guests]
         self._reloads = sorted(evidence.reloads, key=attrgetter("at"))
         self._troubles = sorted((one for one in evidence.troubles if one.lane == lane), key=attrgetter("slot"))
-        self._gone = self._who_is_gone()
+        self._gone = who_is_gone(self._slipped, lane, evidence)
         self._lost: dict[tuple[Cause, int | None], tuple[int, Because]] = {}    # what slips came to, by direct cause
         self._last_at = 0                                                       # of the last one with such a cause
 
@@ -178,42 +96,59 @@ class _Lane:
                 place += 1
             open_spans = [span for span in open_spans if span.end > batch.at]
             because = (
-                _bar(open_spans) or _slowed(open_spans) or self._taken(met, Cause.DEFERRAL)
-                or self._taken(met, Cause.NEW_CAMPAIGN) or self._left(number) or self._lasting(met)
-                or self._troubled(met) or self._shared(met) or self._given_back(met) or Because(Cause.UNKNOWN)
+                _bar(open_spans, met) or _slowed(open_spans) or self._again(met, least=0.5)
+                or self._taken(met, Cause.NEW_CAMPAIGN) or self._gone.get(number) or self._lasting(met)
+                or self._troubled(met) or self._shared(met) or _brief(open_spans) or self._late(met)
+                or self._again(met) or self._given_back(met) or Because(Cause.UNKNOWN)
             )
             self._remember(met, because)
             yield Slip(met, because)
 
-    def _who_is_gone(self) -> dict[int, Because]:
-        """The last slips of the lane, as far as nobody is left for them: who is skipped is missing at the end."""
-        found: dict[int, Because] = {}
-        reasons = ((Cause.FEWER, self._evidence.fewer.get(self._lane, 0), self._evidence.skipped.get(self._lane, "")),
-                   (Cause.MOVED, self._evidence.moved.get(self._lane, 0), ""))
-        number = len(self._slipped) - 1
-        for cause, total, why in reasons:
-            left = total
-            while left > 0 and number >= 0:
-                missing = self._slipped[number].missing
-                if missing:
-                    found[number] = Because(cause, why, min(missing, left))
-                    left -= missing
-                number -= 1
-        return found
-
-    def _left(self, number: int) -> Because | None:
-        return self._gone.get(number)
-
     def _taken(self, met: Met, cause: Cause) -> Because | None:
         """Who took places in the batch's time."""
-        first, last = bisect_left(self._slots, met.batch.at), bisect_left(self._slots, met.batch.until)
         names: Counter[str] = Counter()
-        for guest in self._guests[first:last]:
+        for guest in self._guests_of(met):
             if guest.cause is cause:
                 names[guest.name] += guest.size
-        if not names or (cause is Cause.DEFERRAL and self._troubled(met) is None):
-            return None     # what came back without the server's word, as after a hold, is no cause of its own
+        if not names:
+            return None
         return Because(cause, ", ".join(name for name, _ in names.most_common(3) if name), sum(names.values()))
+
+    def _again(self, met: Met, least: float = 0) -> Because | None:
+        """Further attempts that took places, by what most of them come of.
+
+        Copies of what was in doubt are few, and come once: they count where they make at least this share of what the
+        batch lacks.
+        """
+        crash = next(reversed(self._between(0, met, {Cause.CRASH})), None)
+        sums = self._further(met, crash)
+        if not sums:
+            return None
+        cause, count = sums.most_common(1)[0]
+        if cause is not Cause.DEFERRAL and count < least * (met.batch.size - met.in_time):
+            return None
+        at = crash.start if cause is Cause.CRASH and crash is not None else None
+        return Because(cause, count=count, since=at)
+
+    def _further(self, met: Met, crash: Span | None) -> Counter[Cause]:
+        """How many further attempts took places, by what the attempts before came to."""
+        sums: Counter[Cause] = Counter()
+        for guest in self._guests_of(met):
+            if guest.cause in _AGAIN:
+                sums[guest.cause] += guest.size
+        given_back = sums.pop(Cause.UNSENT, 0)
+        if given_back and crash is not None and self._came_back_by(crash, met):
+            sums[Cause.CRASH] += given_back
+        if Cause.DEFERRAL in sums and self._troubled(met) is None:
+            # Not for the server's word. What came back without any, as after a hold, is no cause of its own.
+            untold = sums.pop(Cause.DEFERRAL)
+            if any(one.in_doubt for one in self._troubles_before(met)):
+                sums[Cause.DOUBT if crash is None else Cause.CRASH] += untold
+        return sums
+
+    def _guests_of(self, met: Met) -> Sequence[Guest]:
+        first, last = bisect_left(self._slots, met.batch.at), bisect_left(self._slots, met.batch.until)
+        return self._guests[first:last]
 
     def _lasting(self, met: Met) -> Because | None:
         """What changed the lane's rate for good, or at least for days: a reload, or the slips that cost most."""
@@ -246,10 +181,18 @@ class _Lane:
         some = [one for one in self._troubles_before(met) if one.unsent]
         if not some:
             return None
-        held = [span for span in self._spans if span.cause in BARS and some[0].slot <= span.start < met.batch.until]
+        held = self._between(some[0].slot, met, _SEND_BACK)
         if held:
             return replace(_of(held[-1]), follows=True)
         return Because(Cause.UNSENT, count=sum(one.unsent for one in some))
+
+    def _came_back_by(self, crash: Span, met: Met) -> bool:
+        """Whether a crash is what sent back untried what had been released, and nothing after it."""
+        released = any(one.unsent and one.slot <= crash.start for one in self._troubles_before(met))
+        return released and not self._between(crash.start + 1, met, _SEND_BACK)
+
+    def _between(self, start: int, met: Met, causes: Collection[Cause]) -> list[Span]:
+        return [span for span in self._spans if span.cause in causes and start <= span.start < met.batch.until]
 
     def _troubles_before(self, met: Met) -> Sequence[Trouble]:
         first = bisect_left(self._troubles, met.batch.at - _TROUBLED, key=attrgetter("slot"))
@@ -262,14 +205,28 @@ class _Lane:
             return others
         if self._evidence.replies:
             return Because(Cause.REPLIES)
+        return None
+
+    def _late(self, met: Met) -> Because | None:
         delay = self._evidence.late.get((self._lane, met.batch.at), 0)
         return Because(Cause.LATE, since=met.batch.at, until=met.batch.at + delay) if delay else None
 
 
-def _bar(spans: Sequence[Span]) -> Because | None:
+def _bar(spans: Sequence[Span], met: Met) -> Because | None:
     """The most telling of what let nothing leave."""
-    bars = [span for span in spans if span.cause in BARS]
+    bars = [span for span in spans if span.cause in BARS and (span.cause not in _BRIEF or _took(span, met))]
     return _of(min(bars, key=lambda span: BARS.index(span.cause))) if bars else None
+
+
+def _took(span: Span, met: Met) -> bool:
+    """Whether something took a good part of a batch's time."""
+    batch = met.batch
+    return (min(span.end, batch.until) - max(span.start, batch.at)) * 10 > batch.until - batch.at
+
+
+def _brief(spans: Sequence[Span]) -> Because | None:
+    """What took a little of a batch's time only: it may have come too late by that."""
+    return next((_of(span) for span in spans if span.cause in _BRIEF), None)
 
 
 def _slowed(spans: Sequence[Span]) -> Because | None:

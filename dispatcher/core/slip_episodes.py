@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from dispatcher.core.slip_causes import Because, Slip
+from dispatcher.core.slip_causes import Slip
+from dispatcher.core.slip_evidence import Because
 
 APART: Final = 3 * 3_600_000
 """Milliseconds without a slip after which the next one for the same cause, if that has no time of its own, is told of

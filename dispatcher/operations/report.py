@@ -11,8 +11,9 @@ from typing import Any, Final
 from dispatcher.core import report_words
 from dispatcher.core.model import SkipReason
 from dispatcher.core.report_words import Course, discreet
-from dispatcher.core.slip_causes import Cause, Slip, Span
+from dispatcher.core.slip_causes import Slip
 from dispatcher.core.slip_episodes import Episode, episodes
+from dispatcher.core.slip_evidence import Cause, Span
 from dispatcher.core.slips import Met, counted
 from dispatcher.core.times import parse_instant
 from dispatcher.engine.standing import read_standing
@@ -20,11 +21,11 @@ from dispatcher.operations import report_reading
 from dispatcher.operations.lanes import LaneNow, lanes_now
 from dispatcher.operations.office import Args, Given, Office, Result, said
 from dispatcher.operations.outlook import PlanArgs, planned
-from dispatcher.operations.report_evidence import About, reloads, spans
+from dispatcher.operations.report_evidence import About, last_sign, reloads, spans
 from dispatcher.operations.report_lanes import bucket_of, shown_lanes
 from dispatcher.operations.report_reading import Found
 from dispatcher.operations.report_slips import explained, matched
-from dispatcher.store import customers
+from dispatcher.store import customers, life
 from dispatcher.store.tallies import WAITING
 
 SHOWN: Final = 20_000
@@ -54,8 +55,11 @@ async def report(office: Office, args: ReportArgs) -> Result:
         lanes = {one.lane: one for one in await lanes_now(tx, works, standing, now)}
         current = await works.book.version(tx, args.campaign, found.stored.version)
         facts_at = await customers.facts_at(tx)
+        alive_at = None if office.engine is not None else last_sign(await life.ran_at(tx), found)
     stale = [Span(Cause.STALE, (facts_at or 0) + works.policy.stale_after)] if standing.stale else []
-    about = About(args.campaign, found.stored.category, found.lanes, works.policy.settings.campaigns.approval)
+    about = About(args.campaign, found.stored.category, found.lanes, works.policy.settings.campaigns.approval, alive_at)
+    if alive_at is not None:
+        coming |= {"done_at": None}     # nothing leaves while no daemon runs, whatever the plan says
 
     def assembled() -> Result:
         kept_from = [*spans(found.events, about), *stale]

@@ -1,10 +1,12 @@
-"""Events in the terms of core/slip_causes.py: what kept lanes from keeping a promise, and for how long."""
+"""Events in the terms of core/slip_evidence.py: what kept lanes from keeping a promise, and for how long."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from dispatcher.core.slip_causes import EVERY_LANE, FOREVER, Cause, Reload, Span
+from dispatcher.core.slip_evidence import EVERY_LANE, FOREVER, Cause, Reload, Span
+from dispatcher.engine.timekeeping import CRASHED
+from dispatcher.operations.report_reading import Found
 from dispatcher.policy import split_lane
 from dispatcher.store.events import Event, Kind
 
@@ -20,13 +22,14 @@ class About:
     category: str
     lanes: Sequence[str]
     approval: bool = False      # a new version waits until it is approved
+    alive_at: int | None = None     # no daemon runs now: its last sign of life
 
 
 def spans(events: Sequence[Event], about: About) -> list[Span]:
     """What kept the campaign's lanes, each for its time."""
     return [
-        *_away(events), *_clock(events), *_holds(events, about), *_lanes(events, about.lanes),
-        *_campaign(events, about),
+        *_away(events, about.alive_at), *_clock(events), *_passed_by(events),
+        *_holds(events, about), *_lanes(events, about.lanes), *_campaign(events, about),
     ]
 
 
@@ -36,8 +39,16 @@ def reloads(events: Iterable[Event]) -> list[Reload]:
             and any(change.strip().startswith(_RATES) for change in one.cause.split(";"))]
 
 
-def _away(events: Iterable[Event]) -> Iterator[Span]:
-    """While no daemon ran."""
+def last_sign(ran_at: int, found: Found) -> int:
+    """The last sign of life of a daemon: its mark may be a minute older than what it released or heard last."""
+    signs = [ran_at, *(row.released_at for rows in found.slots.values() for row in rows),
+             *(one.last_at for one in found.tried.values()),
+             *(one.at for one in found.events if one.kind in {Kind.STARTED, Kind.STOPPED})]
+    return max((at for at in signs if at <= found.now), default=0)      # a clock may have run ahead
+
+
+def _away(events: Iterable[Event], alive_at: int | None) -> Iterator[Span]:
+    """While the daemon did not run."""
     stopped: int | None = None
     for one in events:
         if one.data.get("beside"):
@@ -48,9 +59,11 @@ def _away(events: Iterable[Event]) -> Iterator[Span]:
             since = stopped if stopped is not None else one.data.get("away_since")
             if isinstance(since, int) and since < one.at:
                 yield Span(Cause.STOPPED, since, one.at, why="" if stopped is not None else "it had crashed")
+            if isinstance(since, int) and one.cause == CRASHED:
+                yield Span(Cause.CRASH, since, since)
             stopped = None
-    if stopped is not None:
-        yield Span(Cause.STOPPED, stopped)
+    if stopped is not None or alive_at is not None:
+        yield Span(Cause.STOPPED, stopped if stopped is not None else alive_at or 0)
 
 
 def _clock(events: Sequence[Event]) -> Iterator[Span]:
@@ -61,6 +74,18 @@ def _clock(events: Sequence[Event]) -> Iterator[Span]:
             trusted = [other.at for other in events if other.kind is Kind.RESUMED and other.data.get("kind") == "clock"
                        and other.at >= one.at]
             yield Span(Cause.CLOCK, one.at, min([end, *trusted]), why=one.cause)
+
+
+def _passed_by(events: Iterable[Event]) -> Iterator[Span]:
+    """Times that went by in no time, or in which nothing ran; those that came twice, by a clock that was put back."""
+    for one in events:
+        if one.kind in _PASSED_BY:
+            since, by = one.data.get("from"), one.data.get("by", 0)
+            if isinstance(since, int) and isinstance(by, int):
+                yield Span(_PASSED_BY[one.kind], since, max(one.at, since - by), why=one.cause)
+
+
+_PASSED_BY: Final = {Kind.CLOCK_PUT: Cause.CLOCK_PUT, Kind.STOOD_STILL: Cause.STOOD_STILL}
 
 
 def _holds(events: Iterable[Event], about: About) -> Iterator[Span]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from config.units import DAY, MILLISECONDS
 from dispatcher.core.report_words import discreet
-from dispatcher.core.slip_causes import EVERY_LANE, Cause, Span
+from dispatcher.core.slip_evidence import EVERY_LANE, Cause, Span
 from dispatcher.operations.lanes import LaneNow
 from dispatcher.operations.office import Result, said
 from dispatcher.operations.report_reading import Found

@@ -41,6 +41,8 @@ class Found:
     parts: list[Part] = field(default_factory=list)
     tried: dict[tuple[str, int, str], Tried] = field(default_factory=dict)
     pruned: int = 0                                          # attempts of which nothing is kept: `tried` is empty then
+    again: Counter[tuple[str, int, str]] = field(default_factory=Counter)   # further attempts, by what was before
+    gone: Counter[tuple[str, int, str]] = field(default_factory=Counter)    # (lane, to the second, reason) of skipped
     deferred: Counter[str] = field(default_factory=Counter)  # by segment, now
     leaving: Counter[tuple[str, int]] = field(default_factory=Counter)  # by lane and slot: no attempt as yet
     sent: Counter[str] = field(default_factory=Counter)      # by segment: with an attempt, or leaving
@@ -143,6 +145,10 @@ async def _messages(works: Works, campaign: str, found: Found) -> None:
         found.sent.update(page.sent)
         found.pruned += page.pruned
         report_reads.add(found.tried, page.tried)
+        for again in page.again:
+            found.again[again.lane, again.slot, again.before] += again.count
+        for gone in page.gone:
+            found.gone[gone.lane, gone.at // 1000 * 1000, gone.reason] += gone.count
     if found.pruned:
         found.tried.clear()     # half of the attempts would be wrong figures
 

@@ -1,15 +1,18 @@
 """The slips of a campaign's promise: what the store says, as core/slip_causes.py asks for it."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from dispatcher.core import slips
-from dispatcher.core.slip_causes import Cause, Evidence, Guest, Reload, Slip, Span, Trouble, explain
+from dispatcher.core.slip_causes import Slip, explain
+from dispatcher.core.slip_evidence import Cause, Evidence, Gone, Guest, Reload, Span, Trouble
 from dispatcher.core.slips import Met, Released
 from dispatcher.operations.report_reading import Found
+from dispatcher.store.report_reads import CRASH
 from dispatcher.store.tallies import WAITING
 
+_AGAIN: Final = {"deferred": Cause.DEFERRAL, "in_doubt": Cause.DOUBT, CRASH: Cause.CRASH}
 _LEFT: Final = ("queued", WAITING, "sending")
 
 
@@ -24,7 +27,9 @@ def explained(found: Found, met: Sequence[Met], spans: Sequence[Span], reloads: 
     lacking = Counter[str]()
     for one in met:
         lacking[one.batch.lane] += one.missing
-    gone, words = _skipped(found)
+    gone = Counter[str]()
+    for (lane, _, _), count in found.gone.items():
+        gone[lane] += count
     left = Counter[str]()
     for lane, state, _, count in found.by_lane:
         if state in _LEFT:
@@ -34,7 +39,8 @@ def explained(found: Found, met: Sequence[Met], spans: Sequence[Span], reloads: 
     return explain(met, Evidence(
         spans=spans, guests=_guests(found), reloads=[one for one in reloads if one.at >= since],
         troubles=_troubles(found),
-        fewer=fewer, skipped=words, moved=_moved(found, lacking, fewer),
+        fewer=fewer, gone=[Gone(lane, at, count, reason) for (lane, at, reason), count in found.gone.items()],
+        moved=_moved(found, lacking, fewer),
         late=_late(found), replies=bounded,
     ))
 
@@ -59,11 +65,20 @@ def released(found: Found) -> list[Released]:
 def _guests(found: Found) -> list[Guest]:
     """Who else was in the lanes' slots: the campaign's own further attempts, and other campaigns."""
     since = found.promise.stored_at if found.promise is not None else found.now
-    again: Counter[tuple[str, int]] = Counter()
+    untold: Counter[tuple[str, int]] = Counter()
     for part in found.parts:
-        again[part.lane, part.slot] += part.size - part.first
+        untold[part.lane, part.slot] += part.size - part.first
+    told = [] if found.pruned else [
+        Guest(_AGAIN.get(before, Cause.UNSENT), lane, slot, count)
+        for (lane, slot, before), count in found.again.items()
+    ]
+    for one in told:
+        untold[one.lane, one.slot] -= one.size
     return [
-        *(Guest(Cause.DEFERRAL, lane, slot, size) for (lane, slot), size in again.items() if size),
+        *told,
+        # Without an attempt before it, it had come back untried; where attempts are pruned, nobody knows.
+        *(Guest(Cause.DEFERRAL if found.pruned else Cause.UNSENT, lane, slot, size)
+          for (lane, slot), size in untold.items() if size > 0),
         *(Guest(Cause.NEW_CAMPAIGN if found.started.get(one.campaign, 0) > since else Cause.OTHERS, one.lane, one.slot,
                 one.size, one.campaign) for one in found.others),
     ]
@@ -78,24 +93,9 @@ def _troubles(found: Found) -> list[Trouble]:
             unseen = min(max(tried.count - row.deferred, 0), row.unsent) if tried is not None else 0
             # Which of both it was stands in attempts alone; where those are pruned, neither is claimed.
             unsent = row.unsent - unseen if not found.pruned else 0
-            if row.deferred or unseen or unsent:
-                troubles.append(Trouble(lane, row.slot, row.deferred, unseen, unsent))
+            if row.deferred or unseen or unsent or row.in_doubt:
+                troubles.append(Trouble(lane, row.slot, row.deferred, unseen, unsent, row.in_doubt))
     return troubles
-
-
-def _skipped(found: Found) -> tuple[Counter[str], dict[str, str]]:
-    """How many of each lane's messages were skipped, and for which reasons."""
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for lane, state, reason, count in found.by_lane:
-        if lane and state == "skipped":
-            counts[lane][reason] += count
-    words = {lane: in_words(some.items()) for lane, some in counts.items()}
-    return Counter({lane: some.total() for lane, some in counts.items()}), words
-
-
-def in_words(counts: Iterable[tuple[str, int]]) -> str:
-    """`unsubscribed 8, inactive 4`, the largest first."""
-    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts, key=lambda one: (-one[1], one[0])))
 
 
 def _moved(found: Found, lacking: Counter[str], fewer: dict[str, int]) -> dict[str, int]:

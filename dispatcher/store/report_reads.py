@@ -4,16 +4,19 @@ Messages are looked at page by page, in the order of the index that every campai
 the campaign's own size, whatever else the store holds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Subquery, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dispatcher.core.slip_evidence import Gone
+from dispatcher.store.journal import CRASHED
 from dispatcher.store.record_tables import campaign_plans
 from dispatcher.store.rows import among, fields
 from dispatcher.store.tables import attempts, batch_parts, batches, messages, tallies
 
+CRASH = "crash"
 m = messages.c
 
 
@@ -42,6 +45,18 @@ class Page:
     leaving: dict[tuple[str, int], int]     # (lane, slot): released, and without an attempt as yet
     sent: dict[str, int]                    # by segment: with an attempt, or leaving
     pruned: int                             # attempts that messages know of, and that are not there any more
+    again: Sequence["Again"] = ()
+    gone: Sequence[Gone] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Further attempts of the campaign's messages in one slot of a lane, by what the attempts before came to."""
+
+    lane: str
+    slot: int
+    before: str                             # an outcome; CRASH: in doubt, as the daemon ended
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +88,16 @@ class SlotRow:
 async def page(tx: AsyncConnection, campaign: str, after: str, limit: int, since: int) -> Page:
     """The campaign's messages with a key behind `after`: what became of them."""
     these = (
-        select(m.id, m.key, m.created_at, m.segment, m.state, m.reason, m.attempts, m.lane, m.slot)
+        select(m.id, m.key, m.created_at, m.segment, m.state, m.reason, m.attempts, m.lane, m.slot, m.finished_at)
         .where(m.campaign == campaign, m.key > after).order_by(m.key).limit(limit).subquery()
     )
-    last_key, count, added, known = (await tx.execute(
+    last_key, count, added, known, most = (await tx.execute(
         select(func.max(these.c.key), func.count(), func.sum(case((these.c.created_at > since, 1), else_=0)),
-               func.sum(these.c.attempts))
+               func.sum(these.c.attempts), func.max(these.c.attempts))
     )).one()
     if not count:
         return Page(None, 0, 0, {}, [], {}, {}, 0)
+    tried = await _tried(tx, these)
     deferred = await tx.execute(
         select(these.c.segment, func.count())
         .where(these.c.state == "queued", these.c.reason == "deferred").group_by(these.c.segment)
@@ -94,11 +110,11 @@ async def page(tx: AsyncConnection, campaign: str, after: str, limit: int, since
         select(these.c.segment, func.count())
         .where(or_(these.c.attempts > 0, these.c.state == "sending")).group_by(these.c.segment)
     )
-    tried = await _tried(tx, these)
     return Page(last_key, count, int(added), {segment: number for segment, number in deferred},  # noqa: C416 -- dict() of rows is not typed
                 tried, {(lane, slot): number for lane, slot, number in leaving},
                 {segment: number for segment, number in sent},  # noqa: C416 -- as above
-                int(known) - sum(one.count for one in tried))
+                int(known) - sum(one.count for one in tried), await _again(tx, these) if most > 1 else (),
+                await _gone(tx, these, since))
 
 
 async def _tried(tx: AsyncConnection, these: Subquery) -> list[Tried]:
@@ -110,6 +126,30 @@ async def _tried(tx: AsyncConnection, these: Subquery) -> list[Tried]:
     )
     return [Tried(lane, slot, outcome, count, first_at, last_at, int(firsts))
             for lane, slot, outcome, count, first_at, last_at, firsts in rows]
+
+
+async def _again(tx: AsyncConnection, these: Subquery) -> list[Again]:
+    a, before = attempts.c, attempts.alias()
+    rows = await tx.execute(
+        select(a.lane, a.slot, before.c.outcome, func.count(), func.sum(case((before.c.detail == CRASHED, 1), else_=0)))
+        .join(these, and_(these.c.id == a.message, these.c.attempts > 1))
+        .join(before, and_(before.c.message == a.message, before.c.number == a.number - 1))
+        .group_by(a.lane, a.slot, before.c.outcome)
+    )
+    found = []
+    for lane, slot, outcome, count, crashed in rows:
+        found += [Again(lane, slot, outcome, count - int(crashed)), Again(lane, slot, CRASH, int(crashed))]
+    return [one for one in found if one.count]
+
+
+async def _gone(tx: AsyncConnection, these: Subquery, since: int) -> list[Gone]:
+    """Who fell away after an instant; who did at acceptance stands in no lane."""
+    t = these.c
+    rows = await tx.execute(
+        select(t.lane, t.finished_at, func.count(), t.reason)
+        .where(t.state == "skipped", t.lane != "", t.finished_at > since).group_by(t.lane, t.finished_at, t.reason)
+    )
+    return [Gone(*row) for row in rows]
 
 
 async def other_parts(

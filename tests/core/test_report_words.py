@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dispatcher.core.report_words import Course, because, discreet, headline, kept, length
-from dispatcher.core.slip_causes import Because, Cause
+from dispatcher.core.slip_evidence import Because, Cause
 
 HOUR = 3_600_000
 DONE = Course(promised=100, promised_end=10 * HOUR, promised_until=10 * HOUR + 300_000, left=0, ended=10 * HOUR,
@@ -34,6 +34,18 @@ def test_lengths_have_their_two_largest_units(milliseconds: int, text: str) -> N
 @pytest.mark.parametrize(("cause", "text"), [
     (Because(Cause.HOLD, "words of ada@mail.example"), "it was held: words of [address]"),
     (Because(Cause.STOPPED), "the daemon did not run"),
+    (Because(Cause.STOPPED, since=0, until=5), "the daemon did not run"),
+    (Because(Cause.STOPPED, since=HOUR + 700), "the daemon has not run since 1970-01-01 01:00:00 UTC"),
+    (Because(Cause.CLOCK_PUT, "forward by 3 h", since=0), "the clock was put forward by 3 h"),
+    (Because(Cause.STOOD_STILL, "for 4 s", since=0, until=9), "the daemon stood still for 4 s"),
+    (Because(Cause.CRASH, count=20, since=HOUR),
+     "the daemon crashed after 1970-01-01 01:00:00 UTC, and what was under way then took 20 places again"),
+    (Because(Cause.CRASH, since=HOUR),
+     "the daemon crashed after 1970-01-01 01:00:00 UTC, and what was under way then took places again"),
+    (Because(Cause.CRASH, count=2), "the daemon crashed, and what was under way then took places again"),
+    (Because(Cause.DOUBT, count=1), "1 message in doubt was sent again"),
+    (Because(Cause.DOUBT, count=11), "11 messages in doubt were sent again"),
+    (Because(Cause.DOUBT), "messages in doubt were sent again"),
     (Because(Cause.DEFERRAL, count=1), "1 further attempt of deferred messages took places"),
     (Because(Cause.DEFERRAL), "messages were deferred"),
     (Because(Cause.NEW_CAMPAIGN, "news", 1_200), "news, started later, took 1,200 places"),

@@ -5,19 +5,9 @@ from typing import Any
 
 import pytest
 
-from dispatcher.core.slip_causes import (
-    FOREVER,
-    Because,
-    Cause,
-    Evidence,
-    Guest,
-    Reload,
-    Slip,
-    Span,
-    Trouble,
-    explain,
-)
+from dispatcher.core.slip_causes import Slip, explain
 from dispatcher.core.slip_episodes import APART, episodes
+from dispatcher.core.slip_evidence import FOREVER, Because, Cause, Evidence, Gone, Guest, Reload, Span, Trouble
 from dispatcher.core.slips import Kept, Met, Promised
 
 LANE = "support/gmail"
@@ -67,6 +57,54 @@ def test_a_lane_slowed_again_goes_by_the_latest_time() -> None:
     assert causes([slip(1)], spans=spans) == [Because(Cause.LANE_SLOWED, "second", since=11)]
 
 
+@pytest.mark.parametrize("cause", [Cause.CLOCK_PUT, Cause.STOOD_STILL])
+@pytest.mark.parametrize(("start", "end", "more", "found"), [
+    (12, 14, {}, "named"),                                              # a fifth of its time
+    (12, 13, {}, "named"),                                              # a tenth, and nothing else is known
+    (12, 13, {"late": {(LANE, 10): 4}}, "named"),
+    (12, 13, {"guests": [Guest(Cause.NEW_CAMPAIGN, LANE, 10, 2, "news")]}, "new_campaign"),
+    (12, 14, {"guests": [Guest(Cause.NEW_CAMPAIGN, LANE, 10, 2, "news")]}, "named"),
+    (0, 11, {"replies": True}, "replies"),
+    (20, 90, {}, "unknown"),
+])
+def test_what_lasts_for_seconds_is_a_cause_where_it_took_a_part_of_the_time(
+    cause: Cause, start: int, end: int, more: dict[str, Any], found: str,
+) -> None:
+    assert words([slip(1)], spans=[Span(cause, start, end)], **more) == [cause if found == "named" else found]
+
+
+CRASHED = Span(Cause.CRASH, 4, 4)
+UNTRIED = Trouble(LANE, 0, unsent=3)
+
+
+@pytest.mark.parametrize(("evidence", "found"), [
+    pytest.param({"guests": [Guest(Cause.DOUBT, LANE, 10, 4)]}, Because(Cause.DOUBT, count=4), id="doubt"),
+    pytest.param({"guests": [Guest(Cause.CRASH, LANE, 10, 4)]}, Because(Cause.CRASH, count=4), id="long ago"),
+    pytest.param({"guests": [Guest(Cause.CRASH, LANE, 10, 4)], "spans": [CRASHED, Span(Cause.CRASH, 20, 20)]},
+                 Because(Cause.CRASH, count=4, since=4), id="the crash before it"),
+    pytest.param({"guests": [Guest(Cause.CRASH, LANE, 10, 1), Guest(Cause.UNSENT, LANE, 10, 3)], "spans": [CRASHED],
+                  "troubles": [UNTRIED]}, Because(Cause.CRASH, count=4, since=4), id="in doubt and untried"),
+    pytest.param({"guests": [Guest(Cause.UNSENT, LANE, 10, 3)], "spans": [CRASHED]}, Because(Cause.UNKNOWN),
+                 id="nothing was under way"),
+    pytest.param({"guests": [Guest(Cause.UNSENT, LANE, 10, 3)], "troubles": [UNTRIED],
+                  "spans": [CRASHED, Span(Cause.HOLD, 6, 7)]}, Because(Cause.HOLD, since=6, until=7, follows=True),
+                 id="a hold since"),
+    pytest.param({"guests": [Guest(Cause.UNSENT, LANE, 10, 3)], "troubles": [UNTRIED]},
+                 Because(Cause.UNSENT, count=3), id="no crash"),
+    pytest.param({"guests": [Guest(Cause.DOUBT, LANE, 10, 2)], "reloads": [Reload(9, "rate")]},
+                 Because(Cause.RELOAD, "rate", since=9), id="few copies, and a rate that was changed"),
+    pytest.param({"guests": [Guest(Cause.DOUBT, LANE, 10, 2)]}, Because(Cause.DOUBT, count=2), id="few copies"),
+    pytest.param({"guests": [Guest(Cause.DOUBT, LANE, 10, 1), Guest(Cause.DEFERRAL, LANE, 10, 2)],
+                  "troubles": [Trouble(LANE, 0, deferred=3)]}, Because(Cause.DEFERRAL, count=2), id="most of them"),
+    pytest.param({"guests": [Guest(Cause.DEFERRAL, LANE, 10, 4)], "troubles": [Trouble(LANE, 0, in_doubt=4)]},
+                 Because(Cause.DOUBT, count=4), id="pruned, and only doubts before"),
+    pytest.param({"guests": [Guest(Cause.DEFERRAL, LANE, 10, 4)], "troubles": [Trouble(LANE, 0, in_doubt=4)],
+                  "spans": [CRASHED]}, Because(Cause.CRASH, count=4, since=4), id="pruned, and a crash before"),
+])
+def test_copies_are_named_by_what_they_come_of(evidence: dict[str, Any], found: Because) -> None:
+    assert causes([slip(1)], **evidence) == [found]
+
+
 DEFERRED = Trouble(LANE, 0, deferred=3)
 
 
@@ -103,11 +141,29 @@ def test_each_kind_of_evidence_is_a_cause(evidence: dict[str, Any], found: Becau
 
 def test_messages_that_were_skipped_are_missing_at_the_end() -> None:
     met = [slip(1), slip(2, 5, 3, 2), slip(3, missing=5), slip(4, missing=5)]
-    assert causes(met, fewer={LANE: 6}, skipped={LANE: "unsubscribed 6"}) == [
+    gone = [Gone(LANE, 1, 6, "unsubscribed"), Gone(OTHER, 1, 9, "inactive")]
+    assert causes(met, fewer={LANE: 6}, gone=gone) == [
         Because(Cause.UNKNOWN), Because(Cause.UNKNOWN), Because(Cause.FEWER, "unsubscribed 6", 1),
         Because(Cause.FEWER, "unsubscribed 6", 5)]
-    assert words(met, fewer={LANE: 5}, moved={LANE: 99}) == ["unknown", "moved", "moved", "fewer"]
-    assert words(met, fewer={OTHER: 5}) == ["unknown"] * 4
+    assert words(met, fewer={LANE: 5}, gone=gone, moved={LANE: 99}) == ["unknown", "moved", "moved", "fewer"]
+    assert words(met, fewer={LANE: 5}, gone=gone, moved={LANE: 2}) == ["unknown", "unknown", "moved", "fewer"]
+    assert words(met, fewer={OTHER: 5}, gone=gone) == ["unknown"] * 4
+
+
+@pytest.mark.parametrize(("gone", "found"), [
+    ([Gone(LANE, 40, 5, "expired")], ["then hold", "then hold"]),       # both slots were over when they fell away
+    ([Gone(LANE, 39, 5, "expired")], ["then hold", "fewer"]),
+    ([Gone(LANE, 29, 5, "expired")], ["then hold", "fewer"]),
+    ([Gone(LANE, 29, 9, "expired")], ["fewer", "fewer"]),
+    ([Gone(LANE, 39, 2, "expired"), Gone(LANE, 29, 3, "inactive"), Gone(LANE, 45, 9, "expired")],
+     ["then hold", "fewer"]),
+])
+def test_who_fell_away_after_a_batch_was_delayed_and_is_not_fewer(gone: list[Gone], found: list[str]) -> None:
+    met = [slip(1), slip(2, missing=5), slip(3, missing=5)]
+    told = causes(met, spans=[Span(Cause.HOLD, 10, 20)], fewer={LANE: 10}, gone=gone)
+    assert [f"{'then ' if one.follows else ''}{one.cause}" for one in told] == ["hold", *found]
+    reasons = {one.why for one in told if one.cause is Cause.FEWER}
+    assert reasons <= {"expired 5", "expired 9", "inactive 3, expired 2"}
 
 
 def test_a_slip_may_follow_from_the_one_that_cost_most() -> None:

@@ -18,7 +18,7 @@ from config.resolve import resolve_ramp
 from config.units import DAY
 from dispatcher.core.model import Category, SkipReason
 from dispatcher.core.ramp import PastStep, allowance
-from dispatcher.core.slip_causes import Cause
+from dispatcher.core.slip_evidence import Cause
 from dispatcher.web.metrics import METRICS
 
 DOCS = CHECKOUT / "docs"

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from dispatcher.core.slip_causes import EVERY_LANE, FOREVER, Cause, Reload, Span
+from dispatcher.core.slip_evidence import EVERY_LANE, FOREVER, Cause, Reload, Span
+from dispatcher.engine.timekeeping import CRASHED
 from dispatcher.operations.report_evidence import About, reloads, spans
 from dispatcher.store.events import Event, Kind
 
@@ -21,6 +22,15 @@ def event(at: int, kind: Kind, subject: str = "", cause: str = "", by: str = "",
                  id="stopped in good order"),
     pytest.param([event(9, Kind.STARTED, away_since=6)], [Span(Cause.STOPPED, 6, 9, why="it had crashed")],
                  id="crashed"),
+    pytest.param([event(9, Kind.STARTED, "", CRASHED, away_since=6)],
+                 [Span(Cause.STOPPED, 6, 9, why="it had crashed"), Span(Cause.CRASH, 6, 6)], id="crashed in its work"),
+    pytest.param([event(9, Kind.STARTED, "", CRASHED, away_since=9)], [Span(Cause.CRASH, 9, 9)],
+                 id="started again at once"),
+    pytest.param([event(20, Kind.CLOCK_PUT, "", "forward by 3 h", **{"from": 8, "by": 12}),
+                  event(20, Kind.CLOCK_PUT, "", "back by 40 s", **{"from": 20, "by": -5}),
+                  event(9, Kind.STOOD_STILL, "", "for 4 s", **{"from": 5}), event(9, Kind.STOOD_STILL)],
+                 [Span(Cause.CLOCK_PUT, 8, 20, why="forward by 3 h"), Span(Cause.CLOCK_PUT, 20, 25, why="back by 40 s"),
+                  Span(Cause.STOOD_STILL, 5, 9, why="for 4 s")], id="time that passed by"),
     pytest.param([event(9, Kind.STARTED), event(10, Kind.STARTED, away_since=10)], [], id="the first start"),
     pytest.param([event(5, Kind.STOPPED)], [Span(Cause.STOPPED, 5)], id="not started again"),
     pytest.param([event(5, Kind.CLOCK_BEHIND, "", "behind", seen_at=50)], [Span(Cause.CLOCK, 5, 50, why="behind")],
@@ -60,6 +70,13 @@ def event(at: int, kind: Kind, subject: str = "", cause: str = "", by: str = "",
 ])
 def test_what_happened_lasts_as_long_as_it_did(events: list[Event], found: list[Span]) -> None:
     assert spans(events, ABOUT) == found
+
+
+@pytest.mark.parametrize(("events", "since"), [
+    ([event(3, Kind.STARTED)], 7), ([event(3, Kind.STARTED), event(5, Kind.STOPPED)], 5), ([], 7),
+])
+def test_while_no_daemon_runs_nothing_is_sent_since_its_last_sign_of_life(events: list[Event], since: int) -> None:
+    assert spans(events, About("delay", "service", (), alive_at=7)) == [Span(Cause.STOPPED, since)]
 
 
 def test_a_new_version_waits_for_nobody_where_none_is_approved() -> None:
