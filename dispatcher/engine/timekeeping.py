@@ -62,13 +62,13 @@ class Timekeeper:
         found = clocks.parted(before, self._last, asked)
         if found.put:
             words = clocks.put_in_words(found.put)
-            log.warning("clock_put", by=words, effect="slots that it left out go by unused" if found.put > 0 else
+            log.warning("clock_put", why=words, effect="slots that it left out go by unused" if found.put > 0 else
                         "slots that were released are not released again")
             self._unnoted.append(Event(self._last.wall, Kind.CLOCK_PUT, cause=words, data={
                 "by": found.put, "from": self._last.wall - max(found.put, 0)}))
         if found.still:
             words = clocks.still_in_words(found.still)
-            log.warning("stood_still", time=words, effect="slots in that time may have gone by unused")
+            log.warning("stood_still", why=words, effect="slots in that time may have gone by unused")
             self._unnoted.append(Event(self._last.wall, Kind.STOOD_STILL, cause=words, data={
                 "from": self._last.wall - found.still}))
         if found.put or found.still:

@@ -287,7 +287,7 @@ async def test_a_daemon_that_stood_still_writes_down_for_how_long(tmp_path: Path
         await one.settle()
         assert [(event.at, event.cause, event.data) for event in await happened(one, Kind.STOOD_STILL)] == [
             (one.now, "for 3 s", {"from": one.now - 3_500})]
-        assert [log["time"] for log in one.logs if log["event"] == "stood_still"] == ["for 3 s"]
+        assert [log["why"] for log in one.logs if log["event"] == "stood_still"] == ["for 3 s"]
         await one.run_for(2 * MINUTE)
         assert len(await happened(one, Kind.STOOD_STILL, Kind.CLOCK_PUT)) == 1
 
@@ -304,7 +304,7 @@ async def test_a_clock_that_is_put_is_an_event_and_no_sign_of_what_time_it_is(tm
             ("back by 3 h", {"by": -3 * HOUR, "from": EIGHT}),
             ("forward by 3 h", {"by": 3 * HOUR, "from": EIGHT})]
         assert await seen_at(one) == mark       # else nothing would be sent for three hours
-        assert [log["by"] for log in one.logs if log["event"] == "clock_put"] == ["forward by 3 h", "back by 3 h"]
+        assert [log["why"] for log in one.logs if log["event"] == "clock_put"] == ["forward by 3 h", "back by 3 h"]
 
 
 @pytest.mark.asyncio

@@ -167,6 +167,54 @@ async def test_a_daemon_that_did_not_run_is_named_from_when_to_when(one: World) 
 
 
 @pytest.mark.asyncio
+async def test_a_daemon_that_does_not_run_is_named_since_its_own_last_sign_of_life(one: World) -> None:
+    await one.run_until(at("2026-03-02 09:30:00"))
+    await one.crash()
+    await one.open()
+    one.clock.set(at("2026-03-02 11:30:00"))
+    desk = Desk(one, daemon=False)
+    await desk("hold", kind="lane", name="support/gmail", reason="stored while none runs, and no sign of life")
+    one.clock.set(at("2026-03-02 13:30:00"))
+    told = await desk("report", campaign="delay")
+    assert slips(told) == [(LANE, "02T10", 30, 0, "stopped")]
+    (first,) = told["slips"]
+    assert (first["since"][:15], first["ended"]) == ("2026-03-02T09:2", None)     # its last attempt, or its mark
+    assert told["summary"].startswith("It stands still, with ")
+    assert told["summary"].endswith(" messages left, as the daemon has not run since 2026-03-02 09:24:00 UTC.")
+    await one.start()
+
+
+@pytest.mark.asyncio
+async def test_a_daemon_that_stood_still_over_slots_is_named(one: World) -> None:
+    await one.drain()
+    one.mark_every = MINUTE
+    await one.restart()
+    await one.run_until(at("2026-03-02 09:59:00"))
+    one.clock.set(at("2026-03-02 11:59:30"))        # and nobody woke in between
+    await one.run_for(2 * DAY)
+    told = await report(one)
+    assert slips(told)[0][1:] == ("02T10", 20, 0, "stood_still")
+    assert why(told, "stood_still") == "the daemon stood still for 2 h"
+    assert {cause for *_, cause in slips(told)} <= {"stood_still", "then stood_still"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("both_stores")
+async def test_copies_take_places_and_are_told_from_what_came_back_untried(tmp_path: Path) -> None:
+    async with world(tmp_path, HOURLY, people=150) as one:
+        await one.send_to(150)
+        await one.run_until(at("2026-03-02 09:31:00"))
+        await one.crash()
+        await one.restart()
+        await one.run_for(3 * DAY)
+        told = await report(one)
+        again = sum(batch["size"] - batch["first"] for batch in told["batches"])
+        assert again > told["attempts"].get("in_doubt", 0)
+        assert {cause for *_, cause in slips(told)} == {"crash"}
+        assert f"took {again} places again" in why(told, "crash")
+
+
+@pytest.mark.asyncio
 async def test_a_reload_that_lowers_the_rate_is_named_with_what_it_changed(one: World) -> None:
     desk = Desk(one)
     await one.run_until(at("2026-03-02 09:30:00"))
