@@ -19,7 +19,7 @@ ALLOWED: Final = frozenset({
     # names of things that ops wrote, and counts
     "lane", "sender", "campaign", "campaigns", "operation", "reason", "kind", "key", "path", "process", "role",
     "messages", "message", "count", "changes", "change", "allowance", "batch", "done_at", "share", "seconds", "code",
-    "back_in_queue", "in_doubt", "version", "signal", "level_is", "slot", "expansion",
+    "back_in_queue", "attempts", "finished_before", "in_doubt", "version", "signal", "level_is", "slot", "expansion",
     "instance", "living",
     # words of ours, and of the store
     "why", "effect", "do", "fault", "text", "error",

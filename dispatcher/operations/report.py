@@ -25,7 +25,7 @@ from dispatcher.operations.report_evidence import About, last_sign, reloads, spa
 from dispatcher.operations.report_lanes import bucket_of, shown_lanes
 from dispatcher.operations.report_reading import Found
 from dispatcher.operations.report_slips import explained, matched
-from dispatcher.store import customers, life
+from dispatcher.store import customers, instances, life
 from dispatcher.store.tallies import WAITING
 
 SHOWN: Final = 20_000
@@ -55,7 +55,8 @@ async def report(office: Office, args: ReportArgs) -> Result:
         lanes = {one.lane: one for one in await lanes_now(tx, works, standing, now)}
         current = await works.book.version(tx, args.campaign, found.stored.version)
         facts_at = await customers.facts_at(tx)
-        alive_at = None if office.engine is not None else last_sign(await life.ran_at(tx), found)
+        running = office.engine is not None or any(one.living for one in await instances.every(tx))
+        alive_at = None if running else last_sign(await life.ran_at(tx), found)
     stale = [Span(Cause.STALE, (facts_at or 0) + works.policy.stale_after)] if standing.stale else []
     about = About(args.campaign, found.stored.category, found.lanes, works.policy.settings.campaigns.approval, alive_at)
     if alive_at is not None:

@@ -20,7 +20,7 @@ from support.world import DAY, HOUR, MINUTE, SETTINGS, changed, world
 
 from config.model import Store
 from dispatcher.operations.database import copy
-from dispatcher.store import checksums
+from dispatcher.store import checksums, instances
 from dispatcher.store.database import StoreError
 from dispatcher.store.opening import open_database
 
@@ -265,3 +265,17 @@ async def test_the_daemon_goes_on_in_postgresql_as_it_would_have_in_the_file(
             copies = one.post.copies(f"c{number}@mail.example")
             assert len(copies) == (2 if number in (2, 3) else 1)
             assert len(set(copies)) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_store_in_which_a_daemon_is_at_work_is_not_copied(tmp_path: Path) -> None:
+    shared, here = at(await emptied()), at(tmp_path / "copy.db")
+    opened = await open_database(shared, "run")
+    async with opened.transaction() as tx:
+        number = await instances.join(tx, instances.Who("mill", "mill", 4711), lease=60_000)
+    with pytest.raises(StoreError, match=r"is used by a daemon \(process 4711 on mill\)"):
+        await copy(shared, here, "db copy", lambda *_: None)
+    async with opened.transaction() as tx:
+        await instances.leave(tx, number)
+    await opened.close()
+    assert (await copy(shared, here, "db copy", lambda *_: None))["finished"]
