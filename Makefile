@@ -4,7 +4,7 @@
 #   make test         everything a change must pass: ruff, mypy, import rules, benches, tests, coverage of the core
 #   make bench        only the ratios of speed and memory
 #   make long         what takes minutes: 30 days of a ramp to 100,000 customers, rehearsed
-#   make faults       what takes an hour: real daemons killed again and again, and the table of what came of it
+#   make faults       what takes most of an hour: real daemons killed again and again, and the table of what came of it
 #   make constraints  pin the newest versions that pyproject.toml allows (needs the network; look at the difference)
 #   make clean        remove the environment and every cache
 #

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.postgresql import trouble
 from support.rounds.judge import COLUMNS
 from support.rounds.play import Size, play
-from support.rounds.rows import ROWS, Row
+from support.rounds.round import Row
+from support.rounds.rows import ROWS
 
 STORES: Final = ("sqlite", "postgresql")
 
@@ -48,7 +49,8 @@ async def run(asked: argparse.Namespace) -> int:
             failed = 1
             continue
         began = time.monotonic()
-        figures = await play(row, store, Size(asked.messages, asked.breaks, asked.allowance), asked.seed)
+        size = Size(asked.messages or row.messages, asked.breaks or row.breaks, asked.allowance)
+        figures = await play(row, store, size, asked.seed)
         cells = " | ".join(f"{getattr(figures, name):,}" for name in COLUMNS)
         say(f"| {row.name} | {store} | {cells} | {time.monotonic() - began:.0f} |")
         if row.faults(figures):
@@ -60,8 +62,8 @@ async def run(asked: argparse.Namespace) -> int:
 def main() -> int:
     """Read the words, and run."""
     parser = argparse.ArgumentParser(description="Break real daemons, and count what came of it.")
-    parser.add_argument("--messages", type=int, default=20_000, help="in each round")
-    parser.add_argument("--breaks", type=int, default=200, help="kills, stops or ended sessions in each round")
+    parser.add_argument("--messages", type=int, help="in each round, instead of what the row has")
+    parser.add_argument("--breaks", type=int, help="kills, stops or restarts in each round, likewise")
     parser.add_argument("--allowance", type=int, default=300, help="of each step of 5 seconds of each of the two lanes")
     parser.add_argument("--store", choices=STORES)
     parser.add_argument("--row", default="", help="only rows with these words in their name")

@@ -7,7 +7,8 @@ what the store says in the end are held against each other by support/rounds/jud
 import pytest
 from support.postgresql import need_postgresql
 from support.rounds.play import Size, play
-from support.rounds.rows import ROWS, Row
+from support.rounds.round import Row
+from support.rounds.rows import ROWS
 
 SHORT = Size(messages=240, breaks=3, allowance=200)
 SEED = 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from support.cluster import Cluster, Pair, cluster, pair
 from support.postgresql import new_database
 from support.rounds.judge import Figures, judge
-from support.rounds.rows import Round, Row
+from support.rounds.round import Round, Row
 from support.rounds.stage import Stage
 from support.smtp_server import SmtpServer
 

@@ -27,6 +27,9 @@ from dispatcher.store.tables import attempts, messages
 from dispatcher.store.truth import untrue
 
 STEP: Final = 5_000
+LEASE: Final = 2            # seconds
+MACHINES: Final = (".", "second", "third", "fourth")
+STILL: Final = 40           # seconds without any progress: eight steps
 CAMPAIGNS: Final = ("delay", "spring")
 CHUNK: Final = 20           # customers of a request
 FILE: Final = 1_000         # customers of an import
@@ -35,7 +38,7 @@ _CONFIG: Final = """\
 stop_within = "5s"
 [store]
 url = "{store}"
-[ramps.even]
+{lease}[ramps.even]
 start = {allowance}
 ceiling = {allowance}
 step = "5s"
@@ -86,14 +89,18 @@ class Stage:
         self._write(store)
 
     def _write(self, store: str) -> None:
-        self.folder.chmod(0o700)
-        config = _CONFIG.format(store=store, allowance=self.allowance)
+        lease = f'lease = "{LEASE}s"\n' if store.startswith("postgresql") else ""
+        config = _CONFIG.format(store=store, allowance=self.allowance, lease=lease)
         config += "".join(_SENDER.format(name=name, port=self.server.port) for name in CAMPAIGNS)
-        (self.folder / "dispatcher.toml").write_text(config)
-        for name in CAMPAIGNS:
-            place = self.folder / "campaigns" / name
-            place.mkdir(parents=True)
-            (place / "campaign.toml").write_text(_CAMPAIGN.format(name=name))
+        for machine in MACHINES:
+            folder = self.folder / machine
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)
+            (folder / "dispatcher.toml").write_text(config)
+            for name in CAMPAIGNS:
+                place = folder / "campaigns" / name
+                place.mkdir(parents=True)
+                (place / "campaign.toml").write_text(_CAMPAIGN.format(name=name))
 
     def _script(self, step: Step) -> Act | None:
         struck = self.strike(step)
@@ -104,9 +111,16 @@ class Stage:
         return self.chance.choice([CLOSE, say("what?")])      # it has the letter, and does not say so
 
     @asynccontextmanager
-    async def life(self, *before: str) -> AsyncIterator[Daemon]:
-        """A daemon from its start to its end, whatever that is; `before`: a program that runs it, and may kill it."""
-        async with daemon(self.folder, before=before) as one:
+    async def life(self, *before: str, machine: str = MACHINES[0]) -> AsyncIterator[Daemon]:
+        """A daemon from its start to its end, whatever that is; `before`: a program that runs it, and may kill it.
+
+        The producer speaks to that of the first machine.
+        """
+        async with daemon(self.folder / machine, before=before) as one:
+            if machine != MACHINES[0]:
+                await one.until_told("READY=1")
+                yield one
+                return
             try:
                 await one.until_told("READY=1")
                 self._living.set_result(one)
@@ -162,14 +176,21 @@ class Stage:
         return False
 
     async def finish(self) -> None:
-        """A last life, undisturbed, until nothing is left to do; it ends as it is told to."""
+        """A last life, undisturbed, until nothing is left to do; it ends as it is told to.
+
+        AssertionError where it stands still while something is left: every step lets more out.
+        """
         self.strike, self.flaws = (lambda _: None), 0.0
         async with self.life() as one:
             async with one.client() as client:
+                before, since = {}, time.monotonic()
                 while True:
                     left = (await client.call("status"))[1]["result"]["messages"]
                     if len(self.told) and not left["queued"] and not left["sending"]:
                         break
+                    if left != before:
+                        before, since = left, time.monotonic()
+                    assert time.monotonic() < since + STILL, left
                     await asyncio.sleep(0.05)      # the queue empties by the clock; nobody is told
             one.process.send_signal(signal.SIGTERM)
             assert await one.ended() == 0
