@@ -65,20 +65,15 @@ def released(found: Found) -> list[Released]:
 def _guests(found: Found) -> list[Guest]:
     """Who else was in the lanes' slots: the campaign's own further attempts, and other campaigns."""
     since = found.promise.stored_at if found.promise is not None else found.now
-    untold: Counter[tuple[str, int]] = Counter()
-    for part in found.parts:
-        untold[part.lane, part.slot] += part.size - part.first
-    told = [] if found.pruned else [
-        Guest(_AGAIN.get(before, Cause.UNSENT), lane, slot, count)
-        for (lane, slot, before), count in found.again.items()
-    ]
-    for one in told:
-        untold[one.lane, one.slot] -= one.size
+    again: Counter[tuple[str, int, Cause]] = Counter()
+    if found.pruned:        # nobody knows any more what came of the attempts before
+        for part in found.parts:
+            again[part.lane, part.slot, Cause.DEFERRAL] += part.size - part.first
+    else:
+        for (lane, slot, before), count in found.again.items():
+            again[lane, slot, _AGAIN.get(before, Cause.UNSENT)] += count
     return [
-        *told,
-        # Without an attempt before it, it had come back untried; where attempts are pruned, nobody knows.
-        *(Guest(Cause.DEFERRAL if found.pruned else Cause.UNSENT, lane, slot, size)
-          for (lane, slot), size in untold.items() if size > 0),
+        *(Guest(cause, lane, slot, size) for (lane, slot, cause), size in again.items() if size),
         *(Guest(Cause.NEW_CAMPAIGN if found.started.get(one.campaign, 0) > since else Cause.OTHERS, one.lane, one.slot,
                 one.size, one.campaign) for one in found.others),
     ]

@@ -20,14 +20,16 @@ def told(tmp_path, *more, text=DAYS):
     return [(one["from"][8:16], one["promised"], one["in_time"], one["why"]) for one in report["slips"]], report
 
 
-def test_what_was_under_way_at_a_crash_takes_places_again_and_the_crash_is_named(tmp_path):
+def test_a_crash_cuts_its_batch_short_and_what_was_in_doubt_takes_places_again(tmp_path):
     slips, report = told(tmp_path, event("day 1 10:02", "crash", during="hand_over"))
-    [(_, promised, in_time, why)] = slips
-    again = promised - in_time
-    assert 0 < report["attempts"]["in_doubt"] < again       # and the others had come back untried
-    assert why == ("the daemon crashed after 2026-03-02 10:00:00 UTC, and what was under way then took "
-                   f"{again} places again")
-    assert report["slips"][0]["cause"] == "crash"
+    assert report["attempts"] == {"accepted": 400, "in_doubt": 1}
+    assert slips == [
+        # One had been taken, one was perhaps; eight came back untried.
+        ("02T10:00", 10, 2, "the daemon did not run: it had crashed"),
+        ("02T10:30", 10, 9, ("the daemon crashed after 2026-03-02 10:00:00 UTC, and what was under way then took "
+                            "1 place again")),
+    ]
+    assert [one["cause"] for one in report["slips"]] == ["stopped", "crash"]
 
 
 def test_copies_of_what_was_in_doubt_are_named(tmp_path):

@@ -200,7 +200,7 @@ async def test_a_daemon_that_stood_still_over_slots_is_named(one: World) -> None
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("both_stores")
-async def test_copies_take_places_and_are_told_from_what_came_back_untried(tmp_path: Path) -> None:
+async def test_a_batch_that_a_crash_cut_short_is_told_as_such(tmp_path: Path) -> None:
     async with world(tmp_path, HOURLY, people=150) as one:
         await one.send_to(150)
         await one.run_until(at("2026-03-02 09:31:00"))
@@ -208,10 +208,10 @@ async def test_copies_take_places_and_are_told_from_what_came_back_untried(tmp_p
         await one.restart()
         await one.run_for(3 * DAY)
         told = await report(one)
-        again = sum(batch["size"] - batch["first"] for batch in told["batches"])
-        assert again > told["attempts"].get("in_doubt", 0)
-        assert {cause for *_, cause in slips(told)} == {"crash"}
-        assert f"took {again} places again" in why(told, "crash")
+        (cut,) = [batch for batch in told["batches"] if batch["at"] == "2026-03-02T09:00:00Z"]
+        assert 0 < cut["first"] < cut["size"]
+        assert {cause for *_, cause in slips(told)} == {"stopped"}
+        assert why(told, "stopped") == "the daemon did not run: it had crashed"
 
 
 @pytest.mark.asyncio
