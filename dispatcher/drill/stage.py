@@ -25,6 +25,9 @@ ROLE: Final = "run"
 MOST_TURNS: Final = 100_000
 """Times that something may happen without time moving on, before that is taken for a fault."""
 
+WRITING: Final = 5.0
+"""Seconds, real ones, that a store may take for the last outcomes: no drill depends on the machine's speed."""
+
 _HOUR: Final = 3_600_000
 
 Build = Callable[[Sender], Channel]
@@ -83,7 +86,7 @@ class Stage:
 
     async def drain(self, within: float = 0.05) -> None:
         """End as at SIGTERM."""
-        await self.engine.drain(within)
+        await self.engine.drain(within, WRITING)
         await self._ended()
 
     async def crash(self) -> None:

@@ -159,8 +159,11 @@ class Engine:
             await outcomes.give_back(self.works, items)
         return len(items)
 
-    async def drain(self, within: float) -> None:
-        """Begin nothing new, let what is in flight finish for so many seconds, write everything down."""
+    async def drain(self, within: float, writing: float | None = None) -> None:
+        """Begin nothing new, let what is in flight finish for so many seconds, write everything down.
+
+        `writing`: seconds that the store may take for that; as many, where it is not given.
+        """
         works = self.works
         works.closing = True
         self.wake()
@@ -178,7 +181,7 @@ class Engine:
             await asyncio.gather(*late, return_exceptions=True)
         works.journal.close()
         if self._journal_task is not None:
-            _, unwritten = await asyncio.wait({self._journal_task}, timeout=within)
+            _, unwritten = await asyncio.wait({self._journal_task}, timeout=within if writing is None else writing)
             for task in unwritten:
                 task.cancel()
                 log.error("outcomes_unwritten", why=works.journal.failing, effect="at the next start they are in doubt")
