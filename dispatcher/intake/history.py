@@ -14,12 +14,8 @@ _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 MOST: Final = 1_000_000_000     # messages of a day
 
 
-def parse_day(values: Mapping[str, Any], today: Callable[[str], str], wrong: Callable[[str], str]) -> Day:
-    """Read one row; raises RowFault.
-
-    `today` tells which day it is for a lane: one that is still to come is refused. `wrong` tells why nothing could ever
-    stand in a lane, "" where something could.
-    """
+def parse_day(values: Mapping[str, Any], today: Callable[[str], str]) -> Day:
+    """Read one row; raises RowFault. `today` tells which day it is for a lane: one that is still to come is refused."""
     for name in values:
         if name not in _COLUMNS:
             raise unknown_key(name, _COLUMNS)
@@ -30,9 +26,6 @@ def parse_day(values: Mapping[str, Any], today: Callable[[str], str], wrong: Cal
     sender, slash, provider = lane.partition("/")
     if not slash or NAME.fullmatch(sender) is None or NAME.fullmatch(provider) is None:
         raise RowFault("lane", "is no lane; write SENDER/PROVIDER, such as support/gmail")
-    unknown = wrong(lane)
-    if unknown:
-        raise RowFault("lane", unknown)
     day = _date(values["date"])
     if day > today(lane):
         raise RowFault("date", "lies in the future; import what was sent")

@@ -1,6 +1,6 @@
 """`lanes`: what the evidence about a lane has come to and why, its days, and the history that it brought along."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -101,7 +101,10 @@ async def days(office: Office, args: HistoryArgs) -> Result:
 
 
 async def import_days(office: Office, args: RowsArgs) -> Result:
-    """Take in what lanes sent before; bad rows are named and left out, a day that is known is replaced."""
+    """Take in what lanes sent before; bad rows are named and left out, a day that is known is replaced.
+
+    A lane that nothing stands in as yet is fine, and one that nothing could stand in has a word said about it.
+    """
     works, now = office.works, office.works.clock.now()
     async with works.database.transaction() as tx:
         there = await lane_names(tx)
@@ -109,14 +112,14 @@ async def import_days(office: Office, args: RowsArgs) -> Result:
     def wrong(lane: str) -> str:
         return wrong_lane(lane, works.policy.settings.senders, load_providers().names) if lane not in there else ""
 
-    good, faults = await parsed(
-        args.rows, lambda values, at: parse_day(values, lambda lane: _today(works, lane, at), wrong), now)
+    good, faults = await parsed(args.rows, lambda values, at: parse_day(values, lambda lane: _today(works, lane, at)),
+                                now)
     async with works.database.transaction() as tx:
         await history.put(tx, [day for _, day in good], now)
         await life.mark(tx, now)
     if good:
         office.wake()
-    return {"days": len(good), "faults": faults}
+    return {"days": len(good), "faults": faults, "warnings": _odd(good, wrong)}
 
 
 async def _expect(tx: AsyncConnection, lane: str) -> None:
@@ -182,3 +185,14 @@ def _day(instant: int, ramp: Ramp | None) -> str:
 
 def _today(works: Works, lane: str, now: int) -> str:
     return _day(now, works.policy.ramp_of(lane))
+
+
+def _odd(good: Sequence[tuple[int, Day]], wrong: Callable[[str], str]) -> list[dict[str, Any]]:
+    """A word about lanes that nothing here sends by: perhaps a slip; each is told once in a chunk."""
+    told: set[str] = set()
+    warnings = []
+    for line, day in good:
+        if day.lane not in told and (why := wrong(day.lane)):
+            told.add(day.lane)
+            warnings.append({"line": line, "text": f"{day.lane}: {why}; its history is kept for when it is"})
+    return warnings
