@@ -10,6 +10,7 @@ from support.rounds.play import Size, play
 from support.rounds.round import Row
 from support.rounds.rows import ROWS
 
+pytestmark = pytest.mark.timeout(400)       # mostly waiting for steps; a slow machine may need much more than this one
 SHORT = Size(messages=240, breaks=3, allowance=200)
 SEED = 1
 
