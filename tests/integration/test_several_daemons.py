@@ -205,7 +205,7 @@ async def test_a_hold_anywhere_stops_all_within_a_second_also_what_is_released_a
             await one.command("hold", "--reason", "stop")
         stopped = loop.time()
         await until("SELECT count(*) = 0 FROM messages WHERE state = 'sending'")
-        # A second is the promise; the rest is for a machine that stands still. Not stopped, they would go on for a minute.
+        # A second is the promise, the rest for a machine that stands still; not stopped, they go on for a minute.
         assert all(mail.at < stopped + 3 for mail in server.mails)
         await copies_explained(server)
         async with each.client() as client:
