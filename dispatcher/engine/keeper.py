@@ -18,7 +18,7 @@ from dispatcher.engine import canary
 from dispatcher.engine.outcomes import give_back
 from dispatcher.engine.underway import held_by
 from dispatcher.engine.works import Works
-from dispatcher.store import campaigns, canaries, controls, customers, events, queue, tallies
+from dispatcher.store import campaigns, canaries, controls, customers, due, events, queue, tallies
 from dispatcher.store.database import CHUNK
 from dispatcher.store.events import Event, Kind
 from dispatcher.store.tallies import Deltas
@@ -71,7 +71,7 @@ class Keeper:
             changed |= await self._end_holds(tx, now)
             judged = await canary.judge_due(tx, self._works.policy.lines, now)
             changed |= bool(judged)
-            following = [await queue.next_due(tx), await queue.next_expiry(tx), await _next_hold_end(tx, now),
+            following = [await due.next_due(tx), await due.next_expiry(tx), await _next_hold_end(tx, now),
                          await canaries.next_due(tx)]
         for campaign in canary.failed(judged):
             await give_back(self._works, self._works.underway.stop(held_by("campaign", campaign)))
@@ -86,7 +86,7 @@ class Keeper:
         while more and not self._works.closing:
             async with self._works.database.transaction() as tx:
                 deltas = Deltas()
-                number = await queue.promote(tx, now, CHUNK, deltas)
+                number = await due.promote(tx, now, CHUNK, deltas)
                 await tallies.apply(tx, deltas)
             any_due |= number > 0
             more = number == CHUNK
@@ -97,7 +97,7 @@ class Keeper:
         more = True
         while more and not self._works.closing:
             async with self._works.database.transaction() as tx:
-                found = await queue.expired(tx, now, CHUNK)
+                found = await due.expired(tx, now, CHUNK)
                 await close_queued(tx, found, SkipReason.EXPIRED, now)
             more = len(found) == CHUNK
 

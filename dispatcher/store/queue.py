@@ -24,7 +24,7 @@ from dispatcher.store.rows import (
     insert_into,
     listed,
 )
-from dispatcher.store.tables import DUE, EXPIRING, QUEUED, SENDING, WAITING, customers, messages
+from dispatcher.store.tables import DUE, QUEUED, SENDING, customers, messages
 from dispatcher.store.tallies import WAITING as TALLY_WAITING
 from dispatcher.store.tallies import Deltas, Place
 
@@ -219,35 +219,6 @@ async def reroute(tx: AsyncConnection, moved: Iterable[tuple[Message, str, str, 
         deltas.move(place(one, state), (one.campaign, lane, one.priority, rank, segment, state, ""))
 
 
-# Asked at every turn of the keeper, so put together once.
-_NOW: Final = bindparam("now", type_=BigInteger())
-_MOST: Final = bindparam("most", type_=Integer())
-_PROMOTED: Final = select(*MESSAGE_COLUMNS).where(WAITING, m.not_before <= _NOW).order_by(m.not_before).limit(_MOST)
-_EXPIRED: Final = (
-    select(*MESSAGE_COLUMNS, m.waiting).where(EXPIRING, m.expires_at <= _NOW).order_by(m.expires_at).limit(_MOST)
-)
-_NEXT_DUE: Final = select(func.min(m.not_before)).where(WAITING)
-_NEXT_EXPIRY: Final = select(func.min(m.expires_at)).where(EXPIRING)
-
-
-async def promote(tx: AsyncConnection, now: int, limit: int, deltas: Deltas) -> int:
-    """Waiting messages whose time has come are due; says how many."""
-    due = [message_of(row) for row in await tx.execute(_PROMOTED, {"now": now, "most": limit})]
-    if due:
-        await tx.execute(
-            update(messages).where(among(m.id, (one.id for one in due))).values(waiting=0, reason="")
-        )
-        for one in due:
-            deltas.move(place(one, TALLY_WAITING), place(one, State.QUEUED))
-    return len(due)
-
-
-async def expired(tx: AsyncConnection, now: int, limit: int) -> list[tuple[Message, str]]:
-    """Queued messages past their time, each with its state in tallies."""
-    rows = await tx.execute(_EXPIRED, {"now": now, "most": limit})
-    return [(message_of(row), TALLY_WAITING if row[_WIDTH] else State.QUEUED) for row in rows]
-
-
 async def of_campaign(tx: AsyncConnection, campaign: str, after: int, limit: int) -> list[tuple[Message, str]]:
     """Queued messages of a campaign behind a message id, each with its state in tallies."""
     query = select(*MESSAGE_COLUMNS, m.waiting).where(QUEUED, m.campaign == campaign, m.id > after)
@@ -261,8 +232,7 @@ async def queued_of(
     query = select(*MESSAGE_COLUMNS, m.waiting).where(among(m.customer, ids), m.state == State.QUEUED)
     if campaigns:
         query = query.where(m.campaign.in_(campaigns))
-    rows = await tx.execute(query)
-    return [(message_of(row), TALLY_WAITING if row[_WIDTH] else State.QUEUED) for row in rows]
+    return with_state(await tx.execute(query))
 
 
 async def sending(
@@ -279,20 +249,12 @@ async def sending(
     return [(message_of(row), row[_WIDTH], row[_WIDTH + 1]) for row in rows]
 
 
-async def next_due(tx: AsyncConnection) -> int | None:
-    """When the first waiting message is to be looked at again."""
-    found: int | None = (await tx.execute(_NEXT_DUE)).scalar()
-    return found
-
-
-async def next_expiry(tx: AsyncConnection) -> int | None:
-    """When the first queued message expires."""
-    found: int | None = (await tx.execute(_NEXT_EXPIRY)).scalar()
-    return found
-
-
 async def _with_state(tx: AsyncConnection, query: Select[Any], limit: int) -> list[tuple[Message, str]]:
-    rows = await tx.execute(query.limit(limit))
+    return with_state(await tx.execute(query.limit(limit)))
+
+
+def with_state(rows: Iterable[AnyRow]) -> list[tuple[Message, str]]:
+    """Rows of MESSAGE_COLUMNS and `waiting`: messages of the queue, each with its state in tallies."""
     return [(message_of(row), TALLY_WAITING if row[_WIDTH] else State.QUEUED) for row in rows]
 
 

@@ -26,7 +26,7 @@ from support.truth import assert_true
 from dispatcher.core.model import Message
 from dispatcher.core.retry import Next
 from dispatcher.core.states import IllegalMoveError, State
-from dispatcher.store import journal, ledger, queue, tallies
+from dispatcher.store import due, journal, ledger, queue, tallies
 from dispatcher.store.database import Database
 from dispatcher.store.journal import Finding
 from dispatcher.store.tables import messages
@@ -77,7 +77,7 @@ async def test_attempts_are_numbered_through_all_batches(tx: AsyncConnection) ->
     [one] = await batch(tx, await add(tx, new("a")))
     await write(tx, finding(one, "deferred", Next(State.QUEUED, NOW + 1)))
     deltas = Deltas()
-    await queue.promote(tx, NOW + 1, 9, deltas)
+    await due.promote(tx, NOW + 1, 9, deltas)
     await tallies.apply(tx, deltas)
     [again] = [queue.claimed_of(row).message for row in await queue.head(tx, LANE, ("delay", 2, 0), 0, 9)]
     await batch(tx, [again], start=NOW + HOUR, now=NOW + HOUR)
@@ -202,17 +202,17 @@ async def test_tallies_are_true_after_any_moves(store: Database, moves: list[tup
 async def make(tx: AsyncConnection, move: str, which: int, number: int) -> None:  # noqa: C901 -- a table
     """One move, of one of the messages that can make it, if there is one."""
     query = select(*queue.MESSAGE_COLUMNS).order_by(messages.c.id)
-    due = [queue.message_of(row) for row in await tx.execute(
+    queued = [queue.message_of(row) for row in await tx.execute(
         query.where(messages.c.state == "queued", messages.c.waiting == 0))]
     out = [queue.message_of(row) for row in await tx.execute(query.where(messages.c.state == "sending"))]
-    some = due if move in {"take", "skip", "postpone", "reroute"} else out
+    some = queued if move in {"take", "skip", "postpone", "reroute"} else out
     one = some[which % len(some)] if some else None
     deltas = Deltas()
     match move:
         case "add" | "late":
             await add(tx, new(f"c{number}", rank=which, not_before=NOW + which if move == "late" else 0))
         case "promote":
-            await queue.promote(tx, NOW + which, 3, deltas)
+            await due.promote(tx, NOW + which, 3, deltas)
         case _ if one is None:
             return
         case "take":

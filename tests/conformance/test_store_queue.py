@@ -24,7 +24,7 @@ from support.stores import (
 from support.truth import assert_tallies_true
 
 from dispatcher.core.states import State
-from dispatcher.store import ledger, queue, tallies, waiting
+from dispatcher.store import due, ledger, queue, tallies, waiting
 from dispatcher.store.database import Database
 from dispatcher.store.tables import messages
 from dispatcher.store.tallies import Deltas
@@ -75,7 +75,7 @@ async def test_a_message_is_skipped_waits_or_is_due_as_acceptance_says(tx: Async
     assert await states(tx) == [("skipped", "inactive"), ("queued", ""), ("queued", "")]
     totals = {state: count for _, state, _, count in await tallies.totals(tx)}
     assert totals == {"skipped": 1, "waiting": 1, "queued": 1}
-    assert await queue.next_due(tx) == NOW + 1
+    assert await due.next_due(tx) == NOW + 1
 
 
 # Order
@@ -155,10 +155,10 @@ async def test_what_waits_is_due_when_its_time_has_come_and_not_before(tx: Async
     for now, promoted, left in ((NOW + MINUTE - 1, 0, NOW + MINUTE), (NOW + MINUTE, 1, NOW + HOUR),
                                 (NOW + HOUR, 1, None)):
         deltas = Deltas()
-        assert await queue.promote(tx, now, 9, deltas) == promoted
+        assert await due.promote(tx, now, 9, deltas) == promoted
         await tallies.apply(tx, deltas)
         await assert_tallies_true(tx)
-        assert await queue.next_due(tx) == left
+        assert await due.next_due(tx) == left
     assert await states(tx) == [("queued", ""), ("queued", "")]
 
 
@@ -166,7 +166,7 @@ async def test_what_waits_is_due_when_its_time_has_come_and_not_before(tx: Async
 async def test_promotion_goes_in_chunks_the_earliest_first(tx: AsyncConnection) -> None:
     await add(tx, *(new(f"c{number}", not_before=NOW + 10 - number) for number in range(10)))
     deltas = Deltas()
-    assert await queue.promote(tx, NOW + DAY, 4, deltas) == 4
+    assert await due.promote(tx, NOW + DAY, 4, deltas) == 4
     await tallies.apply(tx, deltas)
     query = select(messages.c.not_before).where(messages.c.waiting == 1)
     left = await tx.execute(query.order_by(messages.c.not_before))
@@ -177,8 +177,8 @@ async def test_promotion_goes_in_chunks_the_earliest_first(tx: AsyncConnection) 
 async def test_what_is_past_its_time_is_found_whether_it_waits_or_is_due(tx: AsyncConnection) -> None:
     await add(tx, new("a", expires_at=NOW + 5), new("b", expires_at=NOW + 3, not_before=NOW + 2),
               new("c", expires_at=NOW + 9), new("d"))
-    assert await queue.next_expiry(tx) == NOW + 3
-    found = await queue.expired(tx, NOW + 5, 9)
+    assert await due.next_expiry(tx) == NOW + 3
+    found = await due.expired(tx, NOW + 5, 9)
     assert [(message.customer, state) for message, state in found] == [("b", "waiting"), ("a", "queued")]
     deltas = Deltas()
     for message, state in found:

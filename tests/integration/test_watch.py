@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
-from support.postgresql import emptied, named, opened, tell
+from support.postgresql import connect, emptied, named, opened, tell
 from support.tcp_proxy import Proxy, proxy
 
 from dispatcher.engine import watch as watches
@@ -147,9 +147,13 @@ async def test_a_transaction_past_the_lease_is_to_be_tried_again_as_long_as_nobo
 
 @pytest.mark.asyncio
 async def test_heartbeats_renew_the_lease() -> None:
-    async with opened() as store, joined(store, lease=600) as (one, _):
+    async with opened() as store, joined(store, lease=1_500) as (one, _):
+        looking = await connect(store._address)
+        first = await looking.fetchval("SELECT lease_until FROM instances")
         beating = asyncio.create_task(one.beat())
-        await asyncio.sleep(1)
+        while await looking.fetchval("SELECT lease_until FROM instances") <= first + 1_500:  # noqa: ASYNC110 -- another connection changes it, which sets no event
+            await asyncio.sleep(0.02)       # the first lease would be over by then
+        await looking.close()
         assert not beating.done()
         assert not one.ended_by_now
         beating.cancel()

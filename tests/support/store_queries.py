@@ -7,7 +7,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.stores import LANE, NOW
 
-from dispatcher.store import campaigns, controls, events, pacing, plans, queue, tallies, waiting
+from dispatcher.store import campaigns, controls, due, events, pacing, plans, queue, tallies, waiting
 from dispatcher.store.database import Database
 from dispatcher.store.events import Kind
 from dispatcher.store.tallies import Deltas
@@ -33,11 +33,11 @@ async def _head(tx: AsyncConnection) -> None:
 
 
 async def _promote(tx: AsyncConnection) -> None:
-    await queue.promote(tx, NOW, 10, Deltas())
+    await due.promote(tx, NOW, 10, Deltas())
 
 
 async def _expired(tx: AsyncConnection) -> None:
-    await queue.expired(tx, NOW, 10)
+    await due.expired(tx, NOW, 10)
 
 
 async def _sending(tx: AsyncConnection) -> None:
@@ -53,11 +53,11 @@ async def _first_due(tx: AsyncConnection) -> None:
 
 
 async def _next_due(tx: AsyncConnection) -> None:
-    await queue.next_due(tx)
+    await due.next_due(tx)
 
 
 async def _next_expiry(tx: AsyncConnection) -> None:
-    await queue.next_expiry(tx)
+    await due.next_expiry(tx)
 
 
 async def _queued_of(tx: AsyncConnection) -> None:
