@@ -82,10 +82,18 @@ def last_activity(customer: Customer, kinds: Sequence[str], now: int) -> int | N
     return max(past, default=None)
 
 
+def window(rules: Rules, now: int) -> tuple[int, int]:
+    """From when to when activity makes a customer active now, both included.
+
+    Who is active is decided here and nowhere else.
+    """
+    return now - rules.active_within, now + CLOCK_SKEW
+
+
 def is_active(customer: Customer, rules: Rules, now: int) -> bool:
-    """Whether some counted activity lies within `active_within`: who is active is decided here and nowhere else."""
+    """Whether some counted activity lies within the window."""
     last = last_activity(customer, rules.activity, now)
-    return last is not None and now - last <= rules.active_within
+    return last is not None and last >= window(rules, now)[0]
 
 
 def is_stale(facts_at: int | None, stale_after: int, now: int) -> bool:
