@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +19,8 @@ from dispatcher.cli.output import FAILED, WRONG, CliError, complain, progress
 if TYPE_CHECKING:
     from dispatcher.intake.rows import BadRow, Row
 
-CHUNK: Final = 500              # rows of one request
-CHUNK_BYTES: Final = 512 * 1024  # and about so much text: one request stays small whatever the rows hold
+CHUNK: Final = 8_000            # rows of one request
+CHUNK_BYTES: Final = 2 * 1024 * 1024    # and about so much text: one request stays small whatever the rows hold
 NAMED: Final = 100              # bad rows that are named on standard error
 
 Take = Callable[[list[dict[str, Any]]], Mapping[str, Any]]      # an operation on one chunk of rows
@@ -93,9 +93,28 @@ def take_file(source: str, tally: Tally, take: Take, fix: Fix | None = None, kin
         from dispatcher.intake.rows import KINDS, read_rows  # noqa: PLC0415 -- --help needs none of it
 
         rows = read_rows(file, kind or KINDS.get(Path(source).suffix.lower(), ""))
-        for chunk in _chunks(_good(rows, tally, fix)):
-            tally.add(take(chunk))
-            advance(file.tell() if size is not None else tally.read)
+        for chunk in _chunks(rows, fix, file.tell if size is not None else None):
+            tally.read += chunk.read
+            for line, reason in chunk.refused:
+                tally.refuse(line, reason)
+            if chunk.rows:
+                tally.add(take(chunk.rows))
+            advance(chunk.upto if size is not None else tally.read)
+
+
+@dataclass
+class _Chunk:
+    """Rows of a file as an operation takes them, and those among them that cannot be read or do not pass."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    read: int = 0
+    upto: int = 0                   # bytes of the file
+
+    @property
+    def full(self) -> bool:
+        """Whether it is enough for one request, or for the eye."""
+        return len(self.rows) >= CHUNK or len(self.refused) >= CHUNK
 
 
 @contextmanager
@@ -120,30 +139,25 @@ def shown_name(source: str) -> str:
     return "stdin" if source == "-" else source
 
 
-def _good(rows: "Iterator[Row | BadRow]", tally: Tally, fix: Fix | None) -> Iterator[dict[str, Any]]:
-    """The rows that can be read and pass, as operations take them."""
+def _chunks(rows: "Iterator[Row | BadRow]", fix: Fix | None, tell: Callable[[], int] | None) -> Iterator[_Chunk]:
+    """The rows in chunks; `tell` says how far the file has been read."""
     from dispatcher.intake.rows import BadRow  # noqa: PLC0415 -- --help needs none of it
 
+    chunk, size = _Chunk(), 0
     for row in rows:
         if isinstance(row, BadRow):
-            tally.refuse(row.line, row.reason)
-            continue
-        tally.read += 1
-        reason = fix(row.values) if fix is not None else ""
-        if reason:
-            tally.refuse(row.line, reason)
+            chunk.refused.append((row.line, row.reason))
         else:
-            yield {"line": row.line, "values": row.values}
-
-
-def _chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    chunk: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        chunk.append(row)
-        size += len(repr(row["values"]))
-        if len(chunk) == CHUNK or size >= CHUNK_BYTES:
+            chunk.read += 1
+            reason = fix(row.values) if fix is not None else ""
+            if reason:
+                chunk.refused.append((row.line, reason))
+            else:
+                chunk.rows.append({"line": row.line, "values": row.values})
+                size += row.size
+        if chunk.full or size >= CHUNK_BYTES:
+            chunk.upto = tell() if tell is not None else 0
             yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+            chunk, size = _Chunk(), 0
+    chunk.upto = tell() if tell is not None else 0
+    yield chunk

@@ -2,30 +2,27 @@
 
 accept() takes a chunk of requests inside one transaction: customers that came along first, then one message for each
 (campaign, key). Only when that transaction has been committed may anyone be told yes (promise P1). A message that
-nobody could ever get is closed at once, with its reason; everything else waits in its lane's queue.
+nobody could ever get is closed at once, with its reason; everything else waits in its lane's queue. accept_page() does
+the same for a campaign and the customers on a page, of whom nothing but their kinds leaves the database.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from config.addresses import normalise
-from dispatcher.core import audience
-from dispatcher.core.audience import Candidate, Skip
-from dispatcher.core.lanes import Route, route
-from dispatcher.core.model import Campaign, Category, Customer, Priority, SkipReason
+from dispatcher.core.model import SkipReason
 from dispatcher.core.states import State
 from dispatcher.intake.facts import update_customers
-from dispatcher.intake.requests import SendRequest
+from dispatcher.intake.judging import Known, judge_for
+from dispatcher.intake.requests import SendRequest, asks_the_same
 from dispatcher.policy import Policy
-from dispatcher.store import changes, controls, customers, domains, incidents, life, queue
-from dispatcher.store.campaigns import StoredCampaign
+from dispatcher.store import arrivals, changes, incidents, life, queue
+from dispatcher.store.arrivals import Added, Arrival, Page, Stand
 from dispatcher.store.changes import Change
-from dispatcher.store.incidents import Thread
-from dispatcher.store.queue import NewMessage
 from dispatcher.store.tallies import Deltas, apply
 
 
@@ -52,32 +49,25 @@ class Receipt:
     state: str = ""                   # of a duplicate or conflict: how the message stands that was taken before
 
 
+_QUEUED: Final = Receipt(Answer.QUEUED)
+
+
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A campaign as requests may name it: its current version, and how the store keeps it."""
+class Came:
+    """What a page came to: (answer, reason of a skip or state of an earlier message) -> how many."""
 
-    campaign: Campaign
-    stored: StoredCampaign
+    answers: Counter[tuple[str, str]]
+    reached: Sequence[str]            # of an incident's update: whom it overtakes earlier ones for
 
 
-@dataclass(slots=True)
-class _Facts:
-    """What is known about the customers of one campaign's requests."""
-
-    customers: Mapping[str, Customer]
-    suppressed: dict[tuple[str, str], str]
-    thread: Thread                    # what they have heard of the campaign's incident
-    stale: bool
-    new: list[NewMessage] = field(default_factory=list)
+NOTHING: Final = Came(Counter(), ())
 
 
 async def accept(
     tx: AsyncConnection, requests: Sequence[SendRequest], known: Mapping[str, Known], policy: Policy, now: int
 ) -> list[Receipt]:
-    """Take a chunk of requests (at most some hundreds), in order; one receipt each."""
-    # A clock that was put back, or is not set yet, must not make what is accepted expire the sooner.
-    now = max(now, await life.seen_at(tx))
-    await life.mark(tx, now)
+    """Take a chunk of requests (at most some thousands), in order; one receipt each."""
+    now = await _the_latest(tx, now)
     deltas = Deltas()
     updates = [one.customer_update for one in requests if one.customer_update is not None]
     if updates:
@@ -101,95 +91,99 @@ async def accept(
     return [receipt for receipt in receipts if receipt is not None]
 
 
+async def accept_page(tx: AsyncConnection, page: Page, known: Known, policy: Policy, now: int) -> Came:
+    """Take the audience of a campaign on a page of customers: those whom it is for, or to whom it is owed."""
+    now = await _the_latest(tx, now)
+    deltas = Deltas()
+    campaign = known.campaign
+    judge, kinds = await judge_for(tx, page, campaign, policy, now)
+    meant = [kind for kind in kinds if judge.is_meant(kind.traits)]
+    stands = {kind.mark: judge.stand(kind.traits) for kind in meant}
+    if not stands:
+        return NOTHING
+    added = await arrivals.add_page(tx, campaign.id, page, judge.occasion, stands, now)
+    mine = Deltas()
+    await arrivals.count(tx, campaign.id, added, mine)
+    answers: Counter[tuple[str, str]] = Counter()
+    for (*_, state, reason), number in mine.items():
+        answers[Answer.SKIPPED if state == State.SKIPPED else Answer.QUEUED, reason] += number
+    if added.count < sum(kind.count for kind in meant):
+        earlier = await arrivals.before(tx, campaign.id, page, judge.occasion, list(stands), added)
+        for state, number in earlier.items():
+            answers[Answer.DUPLICATE, state] += number
+    deltas.update(mine)
+    await _supersede(tx, known, added, now, deltas)
+    await apply(tx, deltas)
+    return Came(answers, await incidents.reached(tx, campaign, (added.behind, added.count)))
+
+
 def summary(receipts: Sequence[Receipt]) -> dict[str, int]:
     """How many of each answer."""
     return dict(Counter(str(receipt.answer) for receipt in receipts))
 
 
+async def _the_latest(tx: AsyncConnection, now: int) -> int:
+    """A clock that was put back, or is not set yet, must not make what is accepted expire the sooner."""
+    now = max(now, await life.seen_at(tx))
+    await life.mark(tx, now)
+    return now
+
+
 async def _accept_one_campaign(
     tx: AsyncConnection, requests: Sequence[SendRequest], known: Known, policy: Policy, now: int, deltas: Deltas
 ) -> list[Receipt]:
-    taken = await queue.digests(tx, known.campaign.id, [request.key for request in requests])
-    facts = await _facts(tx, [request.customer_id for request in requests], known, policy, now)
-    receipts = []
-    for request in requests:
-        before = taken.get(request.key)
-        if before is not None:
-            digest, state = before
-            receipts.append(Receipt(Answer.DUPLICATE if digest == request.digest else Answer.CONFLICT, state=state))
-            continue
-        message = _judge(request, known.campaign, facts, policy, now)
-        taken[request.key] = (request.digest, State.SKIPPED if message.skipped else State.QUEUED)
-        facts.new.append(message)
-        receipts.append(Receipt(Answer.SKIPPED, message.skipped) if message.skipped else Receipt(Answer.QUEUED))
-    await queue.add(tx, facts.new, now, deltas)
-    reached = [one.customer for one in facts.new if one.skipped != SkipReason.NO_SEGMENT]
-    await _supersede(tx, known.campaign, reached, now, deltas)
+    campaign = known.campaign
+    judge, kinds = await judge_for(tx, [request.customer_id for request in requests], campaign, policy, now)
+    stands: list[Stand] = []
+    of = [0] * len(requests)
+    for kind in kinds:
+        # Of one kind of customers, few ways of asking.
+        alike: dict[tuple[int | None, int | None], int] = {}
+        for place in kind.places:
+            request = requests[place]
+            terms = (request.priority, request.expires_at)
+            number = alike.get(terms)
+            if number is None:
+                number = alike[terms] = len(stands)
+                stands.append(judge.stand(kind.traits, *terms))
+            of[place] = number
+    some = [Arrival(one.key, one.customer_id, one.digest, one.data_json, one.not_before or 0, stand)
+            for one, stand in zip(requests, of, strict=True)]
+    added = await arrivals.add(tx, campaign.id, some, stands, now)
+    await arrivals.count(tx, campaign.id, added, deltas)
+    receipt_of = [Receipt(Answer.SKIPPED, stand.skipped) if stand.skipped else _QUEUED for stand in stands]
+    receipts = [receipt_of[number] for number in of]
+    if added.count < len(requests):
+        await _tell_earlier(tx, campaign.id, requests, added, receipts)
+    await _supersede(tx, known, added, now, deltas)
     return receipts
 
 
-async def _facts(tx: AsyncConnection, ids: Sequence[str], known: Known, policy: Policy, now: int) -> _Facts:
-    campaign = known.campaign
-    found = await customers.get(tx, ids)
-    addresses = [normalise(customer.email) for customer in found.values() if customer.email]
-    await domains.ask(tx, policy.questions(addresses), now)
-    return _Facts(
-        customers=found,
-        suppressed=await controls.suppressed(tx, addresses),
-        thread=await incidents.thread(tx, campaign, ids),
-        stale=audience.is_stale(await customers.facts_at(tx), policy.stale_after, now),
-    )
-
-
-def _judge(request: SendRequest, campaign: Campaign, facts: _Facts, policy: Policy, now: int) -> NewMessage:
-    """The message of a request, as it stands now. What only time can change is not asked yet."""
-    customer = facts.customers.get(request.customer_id)
-    informed = request.customer_id in facts.thread.informed
-    meant = audience.as_owed(campaign, informed=informed)
-    way = route(meant, customer, policy.channels, policy.provider_of) if customer is not None else Route()
-    expires_at = _first(request.expires_at, None if campaign.useful_for is None else now + campaign.useful_for)
-    verdict = audience.verdict(
-        Candidate(
-            campaign=campaign, customer=customer, route=way, expires_at=expires_at,
-            suppressed=controls.reason_for(facts.suppressed, normalise(way.address), campaign.category)
-            if way.address else "",
-            superseded=facts.thread.overtaken(request.customer_id, campaign.sequence), informed=informed,
-        ),
-        policy.rules, now,
-    )
-    skipped = verdict.reason if isinstance(verdict, Skip) else ""
-    if skipped == SkipReason.INACTIVE and facts.stale:
-        skipped = ""   # promise P10: from old facts nobody is called inactive; the release will ask again
-    priority = request.priority
-    if priority is None:
-        priority = _priority(campaign, informed=informed)
-    return NewMessage(
-        campaign=campaign.id, key=request.key, customer=request.customer_id, digest=request.digest,
-        data=request.data_json, priority=priority, expires_at=expires_at, not_before=request.not_before or 0,
-        segment=way.segment, rank=way.rank, lane=way.lane, skipped=skipped,
-    )
-
-
-def _priority(campaign: Campaign, *, informed: bool) -> Priority:
-    """The priority of a message that was given none: who waits to hear that it is over comes before new people."""
-    usual = Priority.HIGH if campaign.category is Category.CRITICAL else Priority.NORMAL
-    return Priority(usual - 1) if audience.is_owed(campaign, informed=informed) else usual
-
-
-def _first(*instants: int | None) -> int | None:
-    return min((instant for instant in instants if instant is not None), default=None)
-
-
-async def _supersede(
-    tx: AsyncConnection, campaign: Campaign, reached: Sequence[str], now: int, deltas: Deltas
+async def _tell_earlier(
+    tx: AsyncConnection, campaign: str, requests: Sequence[SendRequest], added: Added, receipts: list[Receipt]
 ) -> None:
+    """Put the right receipt where a key was taken before, or is there twice."""
+    taken = await queue.digests(tx, campaign, [request.key for request in requests], added.behind)
+    for place, request in enumerate(requests):
+        before = taken.get(request.key)
+        if before is None:
+            state = State.SKIPPED if receipts[place].answer is Answer.SKIPPED else State.QUEUED
+            taken[request.key] = (request.digest, state)
+        else:
+            digest, state_then = before
+            same = asks_the_same(request, digest)
+            receipts[place] = Receipt(Answer.DUPLICATE if same else Answer.CONFLICT, state=state_then)
+
+
+async def _supersede(tx: AsyncConnection, known: Known, added: Added, now: int, deltas: Deltas) -> None:
     """Earlier updates of an incident that these customers have not got yet are closed, in the same transaction."""
-    if not campaign.incident or not reached:
+    campaign = known.campaign
+    if not campaign.incident or not added.count:
         return
     earlier = await incidents.earlier(tx, campaign.incident, campaign.sequence)
     if not earlier:
         return
-    found = await queue.queued_of(tx, reached, earlier)
+    found = await incidents.overtaken_by(tx, (added.behind, added.count), earlier)
     for state in {state for _, state in found}:
         overtaken = [message for message, its_state in found if its_state == state]
         await queue.skip(tx, overtaken, SkipReason.SUPERSEDED, now, deltas, before=state)

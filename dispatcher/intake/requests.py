@@ -2,13 +2,14 @@
 
 The digest covers what is to be sent (campaign, customer, data, priority, the two instants), so that the same key with
 other content is seen as a conflict. Facts about the customer that come along are no part of it: they may have changed
-when a producer sends the same request again.
+when a producer sends the same request again. What is plain, a campaign to its customer and nothing else, needs no
+digest: a message without one says the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dispatcher.core.model import Priority
 from dispatcher.core.times import parse_instant
@@ -17,11 +18,12 @@ from dispatcher.intake.strict import NAME, RowFault, canonical_json, check_id, c
 
 DATA_BYTES: Final = 64 * 1024
 _KEYS: Final = ("campaign", "customer", "data", "key", "priority", "not_before", "expires_at")
+_KNOWN: Final = frozenset(_KEYS)
+_NO_TERMS: Final = "null,null,null"
 _PRIORITIES: Final = {priority.name.lower(): priority for priority in Priority}
 
 
-@dataclass(frozen=True, slots=True)
-class SendRequest:
+class SendRequest(NamedTuple):      # no dataclass: one is made for every line of a file
     """One message that a producer asks for."""
 
     campaign: str
@@ -33,14 +35,13 @@ class SendRequest:
     priority: Priority | None                # None: as the campaign's category has it
     not_before: int | None
     expires_at: int | None                   # may lie in the past: the message is then skipped as expired
-    digest: str                              # sha256, hexadecimal
+    digest: str                              # sha256, hexadecimal; "": nothing but the campaign to its customer
 
 
 def parse_request(values: Mapping[str, Any], now: int) -> SendRequest:
     """Read one request; raises RowFault. A key that is null is as good as left out."""
-    for name in values:
-        if name not in _KEYS:
-            raise unknown_key(name, _KEYS)
+    if not values.keys() <= _KNOWN:
+        raise unknown_key(next(name for name in values if name not in _KNOWN), _KEYS)
     campaign = _campaign(values.get("campaign"))
     update = _customer(values.get("customer"), now)
     customer = update.customer.id if update else check_id("customer", values.get("customer"))
@@ -50,24 +51,47 @@ def parse_request(values: Mapping[str, Any], now: int) -> SendRequest:
     not_before, expires_at = _instant(values, "not_before"), _instant(values, "expires_at")
     if not_before is not None and expires_at is not None and expires_at <= not_before:
         raise RowFault("expires_at", "is not after not_before; the message could never be sent")
-    content = canonical_json([campaign, customer, data_json, priority, not_before, expires_at])
+    key = customer if values.get("key") is None else check_id("key", values["key"])
+    plain = key == customer and (data_json, priority, not_before, expires_at) == ("{}", None, None, None)
     return SendRequest(
         campaign=campaign,
         customer_id=customer,
         customer_update=update,
         data=data,
         data_json=data_json,
-        key=customer if values.get("key") is None else check_id("key", values["key"]),
+        key=key,
         priority=priority,
         not_before=not_before,
         expires_at=expires_at,
-        digest=sha256(content.encode()).hexdigest(),
+        digest="" if plain else _digest(campaign, customer, data_json, priority, not_before, expires_at),
     )
+
+
+def asks_the_same(request: SendRequest, digest: str) -> bool:
+    """Whether a request has the content of an earlier one with its key, which has left this digest.
+
+    That of a plain one is empty; earlier versions computed it all the same.
+    """
+    if request.digest or not digest:
+        return request.digest == digest
+    return digest == _digest(request.campaign, request.customer_id, request.data_json, None, None, None)
+
+
+def _digest(campaign: str, customer: str, data_json: str, *terms: int | None) -> str:
+    """Of what is asked for, as canonical JSON; `terms` are priority, not_before and expires_at."""
+    names = f"{canonical_json(campaign)},{canonical_json(customer)},{canonical_json(data_json)}"
+    numbers = _NO_TERMS if terms == (None, None, None) else canonical_json(terms)[1:-1]
+    return sha256(f"[{names},{numbers}]".encode()).hexdigest()
 
 
 def _campaign(value: object) -> str:
     if value is None:
         raise RowFault("campaign", "is missing; every request names its campaign")
+    return _named(value) if isinstance(value, str) else check_text("campaign", value, 500)
+
+
+@lru_cache(1024)
+def _named(value: str) -> str:
     name = check_text("campaign", value, 500)
     if not NAME.fullmatch(name):
         raise RowFault("campaign", "is no name of a campaign; letters, digits and _ . - are, at most 64 of them")
@@ -87,6 +111,8 @@ def _customer(value: object, now: int) -> CustomerUpdate | None:
 
 def _data(value: object) -> str:
     """Canonical JSON of the producer's data."""
+    if value == {}:
+        return "{}"
     if not isinstance(value, dict):
         raise RowFault("data", 'must be an object, such as {"order": "A-17"}')
     try:

@@ -29,6 +29,7 @@ class Row(NamedTuple):
 
     line: int
     values: dict[str, Any]
+    size: int = 0                         # bytes in the file
 
 
 class BadRow(NamedTuple):
@@ -167,7 +168,7 @@ def _object_row(number: int, line: bytes) -> Row | BadRow:
         return BadRow(number, _not_utf8(line) or str(error))
     if not isinstance(value, dict):
         return BadRow(number, 'is no JSON object; write one a line: {"id": ...}')
-    return Row(number, value)
+    return Row(number, value, len(line))
 
 
 def _read_csv(lines: _Lines) -> Iterator[Row | BadRow]:
@@ -187,7 +188,8 @@ def _read_csv(lines: _Lines) -> Iterator[Row | BadRow]:
             count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
             yield BadRow(number, f"has {count}, and the header has {len(header)}; put text with commas in quotes")
         else:
-            yield Row(number, {name: cell for name, cell in zip(header, cells, strict=True) if cell.strip()})
+            yield Row(number, {name: cell for name, cell in zip(header, cells, strict=True) if cell.strip()},
+                      lines.size)
     if not header:
         yield BadRow(1, "the file is empty; the first line must name the columns")
 

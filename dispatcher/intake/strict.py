@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection
 from difflib import get_close_matches
-from json import JSONDecodeError, JSONDecoder
+from json import JSONDecodeError, JSONDecoder, JSONEncoder
 from typing import Any, Final
 
 DEPTH: Final = 64                     # of nested objects and lists
@@ -40,7 +40,7 @@ def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 -- JSON is any of sev
     """
     source = _checked(text)
     try:
-        value = _DECODER.decode(source)
+        value = _decoded(source)
     except JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
         raise ValueError(f"is no JSON: {error.msg} at {where}") from None
@@ -51,6 +51,15 @@ def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 -- JSON is any of sev
     if _SURROGATE.search(source) and _halved(value):
         raise ValueError(_HALF)
     return value
+
+
+def _decoded(source: str) -> Any:  # noqa: ANN401 -- as above
+    """The value, found without a look for white space where there is none, as there is in hardly any line of a file."""
+    if source.startswith("{"):
+        value, end = _DECODER.raw_decode(source)
+        if end == len(source) or source[end:] == "\n":
+            return value
+    return _DECODER.decode(source)
 
 
 def too_deep(value: object) -> bool:
@@ -66,7 +75,7 @@ def too_deep(value: object) -> bool:
 
 def canonical_json(value: object) -> str:
     """One text for one value: keys sorted, no spaces. Raises ValueError for what JSON cannot hold."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def check_text(field: str, value: object, longest: int) -> str:
@@ -137,6 +146,7 @@ def _constant(name: str) -> float:
     raise ValueError(f"holds {name}, which JSON does not know")
 
 
+_ENCODER = JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _DECODER = JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant)
 
 

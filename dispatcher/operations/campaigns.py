@@ -159,10 +159,11 @@ async def cancel(office: Office, args: CancelArgs) -> Result:
         if stored.canceled_at is None:
             await campaigns.cancel(tx, stored.id, args.reason, now)
             await events.note(tx, Event(now, Kind.CANCELED, stored.id, args.reason, args.by))
+        elsewhere = await office.elsewhere(tx)
     stopped = await office.stop_items(held_by("campaign", stored.id), SkipReason.CANCELED)
     closed = await close_campaign(works, stored.id, now)
     office.wake()
-    return {"id": stored.id, "closed": closed, "stopped": stopped}
+    return {"id": stored.id, "closed": closed, "stopped": stopped, "elsewhere": elsewhere}
 
 
 def existing(office: Office, name: str, stored: StoredCampaign | None) -> StoredCampaign:

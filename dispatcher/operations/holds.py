@@ -57,9 +57,10 @@ async def hold(office: Office, args: HoldArgs) -> Result:
         kind, name = _meant(args.kind, args.name, there)
         await controls.hold(tx, Hold(kind, name, args.reason, args.by, now, until))
         await events.note(tx, Event(now, Kind.HELD, name, args.reason, args.by, {"kind": kind, "until": until}))
+        elsewhere = await office.elsewhere(tx)
     stopped = await office.stop_items(_covers(kind, name, stored))
     office.wake()
-    return {"held": {"kind": kind, "name": name, "until": said(until)}, "stopped": stopped}
+    return {"held": {"kind": kind, "name": name, "until": said(until)}, "stopped": stopped, "elsewhere": elsewhere}
 
 
 async def resume(office: Office, args: ResumeArgs) -> Result:

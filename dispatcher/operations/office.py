@@ -4,24 +4,24 @@ With a daemon the office has its engine, which is told of every change after it 
 has opened the store by itself. An operation need not know which.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.times import format_instant, parse_instant
 from dispatcher.engine.daemon import Engine
 from dispatcher.engine.underway import Item
 from dispatcher.engine.works import Works
 from dispatcher.intake.strict import CONTROLS
-from dispatcher.store import changes
+from dispatcher.store import changes, instances
 from dispatcher.store.changes import Change
 
 Kind = Literal["usage", "unknown", "conflict", "failed"]
 Result = dict[str, Any]
-MOST_ROWS: Final = 1_000
+MOST_ROWS: Final = 8_000
 LONGEST_LIST: Final = 1_000
 
 
@@ -48,8 +48,6 @@ class Office:
     reload: Callable[[], Awaitable[Result]] | None = None         # only with a daemon
     since: int = 0                                                # when the daemon started
     faults: Sequence[str] = ()                                    # of campaigns that could not be applied at start
-    errands: set[asyncio.Task[None]] = field(default_factory=set)  # work that goes on after the answer
-    finishing: bool = False                                       # one of them finishes expansions
     stirred: bool = False                                         # without a daemon: others have to look again
 
     def wake(self) -> None:
@@ -65,8 +63,15 @@ class Office:
                 await changes.tell(tx, Change.NEWS)
 
     async def stop_items(self, covers: Callable[[Item], bool], reason: str = "") -> int:
-        """Stop released messages that have not begun; how many. Without a daemon there are none."""
+        """Stop released messages that have not begun; how many. Without a daemon there are none.
+
+        What other daemons have released they stop themselves, within a second: see `elsewhere`.
+        """
         return await self.engine.stop_items(covers, reason) if self.engine is not None else 0
+
+    async def elsewhere(self, tx: AsyncConnection) -> bool:
+        """Whether other daemons live, which may have released what is being stopped: nobody has counted that."""
+        return await instances.living_beside(tx, self.works.database.instance) > 0
 
 
 class Args(BaseModel):
@@ -79,17 +84,41 @@ class NoArgs(Args):
     """An operation without arguments."""
 
 
-class RowIn(Args):
+class RowIn(NamedTuple):            # no model: there are millions
     """One row of a file, with the line where it starts."""
 
-    line: int = Field(ge=0)
+    line: int
     values: dict[str, Any]
+
+
+class RowsError(ValueError):
+    """Rows that are none; `place` is that of the first wrong one, or of its part."""
+
+    def __init__(self, problem: str, *place: object) -> None:
+        super().__init__(problem)
+        self.place = place
+
+
+def _rows(given: object) -> list[RowIn]:
+    if not isinstance(given, list) or len(given) > MOST_ROWS:
+        raise RowsError(f"must be a list of at most {MOST_ROWS} rows")
+    rows = []
+    for place, row in enumerate(given):
+        if not isinstance(row, dict) or row.keys() != {"line", "values"}:
+            raise RowsError("must be an object with a line and values", place)
+        line, values = row["line"], row["values"]
+        if type(line) is not int or line < 0:
+            raise RowsError("must be a whole number from 0", place, "line")
+        if not isinstance(values, dict):
+            raise RowsError("must be an object", place, "values")
+        rows.append(RowIn(line, values))
+    return rows
 
 
 class RowsArgs(Args):
     """A chunk of a file's rows."""
 
-    rows: list[RowIn] = Field(max_length=MOST_ROWS)
+    rows: Annotated[list[RowIn], PlainValidator(_rows)]
 
 
 def _plain(value: str) -> str:

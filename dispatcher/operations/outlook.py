@@ -7,6 +7,7 @@ and leaves in what remains of its slot.
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,6 +29,9 @@ from dispatcher.store.database import SharedDatabase
 from dispatcher.store.owners import Coming
 from dispatcher.store.tallies import WAITING
 
+STATUS_TAKES: Final = 10.0
+"""Seconds that `status` waits for a store that others use too."""
+
 
 class PlanArgs(Args):
     """How far to plan, and how many of the batches to show."""
@@ -38,7 +42,20 @@ class PlanArgs(Args):
 
 
 async def status(office: Office, _: NoArgs) -> Result:
-    """Lanes, messages by state and reason, holds, what is blocked, and how the daemon is. Cheap at any size."""
+    """Lanes, messages by state and reason, holds, what is blocked, and how the daemon is. Cheap at any size.
+
+    A server that says nothing keeps nobody waiting who wants to know what is wrong.
+    """
+    works = office.works
+    try:
+        async with asyncio.timeout(STATUS_TAKES if works.watch is not None else None):
+            return await _standing_now(office)
+    except TimeoutError:
+        why = works.store_trouble or works.store_distance or "it is busy"
+        raise OperationError("failed", f"the store does not answer within {STATUS_TAKES:.0f} seconds: {why}") from None
+
+
+async def _standing_now(office: Office) -> Result:
     works = office.works
     now = works.clock.now()
     async with works.database.transaction() as tx:
@@ -65,7 +82,7 @@ async def status(office: Office, _: NoArgs) -> Result:
         "instances": daemons,
         "daemon": {
             "running": office.engine is not None, "since": said(office.since or None), "draining": works.closing,
-            "store": works.journal.failing or works.database.trouble,
+            "store": works.store_trouble, "late": works.store_distance,
         },
     }
 

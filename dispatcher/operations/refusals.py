@@ -26,8 +26,13 @@ _SAY: Final = {
 
 def wrong(error: ValidationError) -> list[str]:
     """One line for each thing that is wrong, with its place."""
-    return [f"{'.'.join(str(part) for part in detail['loc'])}: {_problem(dict(detail))}"
+    return [f"{_place(dict(detail))}: {_problem(dict(detail))}"
             for detail in error.errors(include_url=False, include_input=False)]
+
+
+def _place(detail: dict[str, Any]) -> str:
+    within = getattr(detail.get("ctx", {}).get("error"), "place", ())
+    return ".".join(str(part) for part in (*detail["loc"], *within))
 
 
 def _problem(detail: dict[str, Any]) -> str:

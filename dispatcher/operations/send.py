@@ -1,12 +1,8 @@
 """Messages onto the queue: single requests, or a campaign to its whole audience."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
-
-import structlog
-from sqlalchemy.exc import DBAPIError
+from typing import Any, Final
 
 from config.units import format_duration
 from dispatcher.core.plan import grown
@@ -18,15 +14,15 @@ from dispatcher.operations.customers import fault_of, parsed
 from dispatcher.operations.office import Args, Given, Office, OperationError, Result, RowsArgs, Text
 from dispatcher.operations.outlook import PlanArgs, planned
 from dispatcher.store import campaigns, plans, reading, tallies
-from dispatcher.store.database import CHUNK
 
 _WHY_REFUSED = {
     Answer.CONFLICT: "key: was taken before with other content, and the first stands; give another key",
     Answer.UNKNOWN_CAMPAIGN: "campaign: is not known; apply it first",
     Answer.CANCELED_CAMPAIGN: "campaign: was canceled for good; give it a new id to send it anew",
 }
+PART: Final = 2_000
+"""Requests of one transaction: a few hundredths of a second, in which nobody else has the store."""
 _COMING = ("done_at", "assumed", "late", "late_campaigns", "left", "blocked", "unplaced")
-log = structlog.get_logger()
 
 
 class RequestsArgs(RowsArgs):
@@ -57,13 +53,15 @@ async def requests(office: Office, args: RequestsArgs) -> Result:
     """Take requests; refused ones are faults of their rows, the others stand."""
     works = office.works
     default = {"campaign": args.campaign} if args.campaign else {}
-    good, faults = await parsed(args.rows, lambda values, now: parse_request(default | dict(values), now),
-                                works.clock.now())
+
     answers: Counter[Answer] = Counter()
     skipped: Counter[str] = Counter()
     before: Counter[str] = Counter()
-    for start in range(0, len(good), CHUNK):
-        chunk = good[start:start + CHUNK]
+    good, faults = await parsed(
+        args.rows, lambda values, now: parse_request(values if "campaign" in values else {**default, **values}, now),
+        works.clock.now())
+    for start in range(0, len(good), PART):
+        chunk = good[start:start + PART]
         receipts = await take(works, [request for _, request in chunk], works.clock.now())
         for (line, _), receipt in zip(chunk, receipts, strict=True):
             answers[receipt.answer] += 1
@@ -81,7 +79,10 @@ async def requests(office: Office, args: RequestsArgs) -> Result:
 
 
 async def audience(office: Office, args: AudienceArgs) -> Result:
-    """Begin, or go on, to put a campaign's whole audience on the queue. A daemon then finishes it by itself."""
+    """Begin, or go on, to put a campaign's whole audience on the queue. A daemon then finishes it by itself.
+
+    Without the command, too, and if it ends in the middle any other daemon on the store does.
+    """
     works = office.works
     async with works.database.transaction() as tx:
         stored = await campaigns.get(tx, args.campaign)
@@ -90,11 +91,8 @@ async def audience(office: Office, args: AudienceArgs) -> Result:
     if stored.canceled_at is not None:
         raise OperationError("conflict", f"{args.campaign} was canceled for good; give it a new id to send it anew")
     begun = await expand.begin(works, args.campaign)
-    if office.engine is not None and not office.finishing:
-        office.finishing = True
-        errand = asyncio.create_task(_finish(office))
-        office.errands.add(errand)
-        errand.add_done_callback(office.errands.discard)
+    if office.engine is not None:
+        office.engine.finish_audiences()
     return {"expansion": begun.id}
 
 
@@ -149,22 +147,6 @@ async def coming(office: Office, args: ComingArgs) -> Result:
     told = {name: plan[name] for name in _COMING}
     told["pushed_late"] = {} if args.late_before is None else grown(args.late_before, plan["late_others"])
     return told | {"queued": queued, "useful_for": None if useful_for is None else format_duration(useful_for)}
-
-
-async def _finish(office: Office) -> None:
-    """What a command began goes on without it: half an audience on the queue would block its campaign."""
-    works = office.works
-    try:
-        while not works.closing:
-            async with works.database.transaction() as tx:
-                more = await campaigns.unfinished_expansions(tx)
-            if not more:
-                break
-            await expand.finish_all(works)
-        office.finishing = False
-    except DBAPIError as error:
-        office.finishing = False
-        log.error("expansion_stopped", why=str(error.orig), do="say `dispatcher send` again")  # noqa: TRY400 -- the store's trouble, not a fault to trace
 
 
 def _new_and_before(came: Counter[tuple[str, str]] | None) -> Result:

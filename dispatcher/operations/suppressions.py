@@ -99,19 +99,21 @@ async def _suppress(office: Office, rows: Sequence[RowIn]) -> Result:
     works = office.works
     good, faults = await parsed(rows, _suppression, works.clock.now())
     added = stopped = 0
+    elsewhere = False
     for start in range(0, len(good), CHUNK):
         chunk = [one for _, one in good[start:start + CHUNK]]
         async with works.database.transaction() as tx:
             before = await reading.suppressions_of(tx, [one.address for one in chunk])
             await controls.suppress(tx, chunk)
             await life.mark(tx, works.clock.now())
+            elsewhere = await office.elsewhere(tx)
         known = {(one.address, one.category) for one in before}
         added += len({(one.address, one.category) for one in chunk} - known)
         for reason in REASONS:
             mine = [one for one in chunk if one.reason == reason]
             if mine:
                 stopped += await office.stop_items(_covers(mine), _skip_reason(reason))
-    return {"added": added, "stopped": stopped, "faults": faults}
+    return {"added": added, "stopped": stopped, "elsewhere": elsewhere, "faults": faults}
 
 
 def _suppression(values: object, now: int) -> Suppression:

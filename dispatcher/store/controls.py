@@ -1,7 +1,7 @@
 """What stops messages: suppressions of addresses, holds, and the history that frequency caps look at."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, bindparam, delete, func, or_, select
@@ -66,7 +66,7 @@ async def suppressed(tx: AsyncConnection, addresses: Sequence[str]) -> dict[tupl
     return {(address, category): reason for address, category, reason in rows}
 
 
-def reason_for(found: dict[tuple[str, str], str], address: str, category: str) -> str:
+def reason_for(found: Mapping[tuple[str, str], str], address: str, category: str) -> str:
     """Why an address gets nothing of a category, "" if it may."""
     return found.get((address, ALL_CATEGORIES)) or found.get((address, category), "")
 

@@ -21,7 +21,6 @@ from dispatcher.store.rows import (
     among_those,
     customer_from_snapshot,
     customer_of,
-    insert_into,
     listed,
 )
 from dispatcher.store.tables import DUE, QUEUED, SENDING, customers, messages
@@ -37,24 +36,6 @@ JOINED: Final = select(*MESSAGE_COLUMNS, m.snapshot, *CUSTOMER_COLUMNS).select_f
     messages.outerjoin(customers, customers.c.id == m.customer)
 )
 _WIDTH: Final = len(MESSAGE_COLUMNS)
-
-
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    """A message as acceptance has judged it: queued, or skipped at once."""
-
-    campaign: str
-    key: str
-    customer: str
-    digest: str
-    data: str                 # JSON
-    priority: int
-    expires_at: int | None
-    not_before: int = 0
-    segment: str = ""
-    rank: int = 0
-    lane: str = ""
-    skipped: str = ""         # the reason; empty for a queued one
 
 
 @dataclass(slots=True)   # not frozen: made once for every message that a release looks at
@@ -90,33 +71,15 @@ def claimed_of(row: AnyRow) -> Claimed:
 
 
 _DIGESTS: Final = select(m.key, m.digest, m.state).where(
-    m.campaign == bindparam("its_campaign", type_=String()), among_those(m.key, "keys")
+    m.campaign == bindparam("its_campaign", type_=String()), among_those(m.key, "keys"),
+    m.id <= bindparam("upto", type_=BigInteger()),
 )
 
 
-async def digests(tx: AsyncConnection, campaign: str, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """The digest and the state of each of these keys that a campaign already has."""
-    rows = await tx.execute(_DIGESTS, {"its_campaign": campaign, "keys": listed(keys)})
+async def digests(tx: AsyncConnection, campaign: str, keys: Sequence[str], upto: int) -> dict[str, tuple[str, str]]:
+    """The digest and the state of each of these keys that a campaign has among its messages up to an id."""
+    rows = await tx.execute(_DIGESTS, {"its_campaign": campaign, "keys": listed(keys), "upto": upto})
     return {key: (digest, state) for key, digest, state in rows}
-
-
-async def add(tx: AsyncConnection, new: Sequence[NewMessage], now: int, deltas: Deltas) -> None:
-    """Insert messages whose keys are new. The unique constraint stands behind the caller's own look."""
-    rows = []
-    for one in new:
-        waiting = not one.skipped and one.not_before > now
-        state = State.SKIPPED if one.skipped else State.QUEUED
-        rows.append({
-            "campaign": one.campaign, "key": one.key, "customer": one.customer, "digest": one.digest,
-            "data": one.data, "state": state, "reason": one.skipped, "waiting": int(waiting),
-            "not_before": one.not_before, "expires_at": one.expires_at, "segment": one.segment, "rank": one.rank,
-            "priority": one.priority, "lane": one.lane, "created_at": now, "attempts": 0, "doubts": 0, "begun": 0,
-            "finished_at": now if one.skipped else None,
-        })
-        deltas[(one.campaign, one.lane, one.priority, one.rank, one.segment,
-                TALLY_WAITING if waiting else state, one.skipped)] += 1
-    if rows:
-        await tx.execute(insert_into(tx, messages), rows)
 
 
 _HEAD: Final = (

@@ -22,7 +22,6 @@ from support.postgresql import (
     tell,
     until_somebody_waits,
 )
-from support.store_queries import LIVE_ONLY, USED, asked
 from support.stores import campaign, people
 from support.tcp_proxy import proxy
 
@@ -336,40 +335,3 @@ async def test_a_long_list_of_values_is_one_parameter() -> None:
     async with opened() as store, store.transaction() as tx:
         await people(tx, "a", "b")
         assert sorted(await customers.get(tx, ["a", "b", *(f"x{number}" for number in range(40_000))])) == ["a", "b"]
-
-
-# Indexes
-
-FULL = (
-    """INSERT INTO campaigns SELECT 'c' || n, 1, 'service', '', 0, NULL, '', 0, 0 FROM generate_series(0, 199) n""",
-    # Most have ended; of the others each tenth waits, and each fifth ends by itself some day.
-    """INSERT INTO messages (campaign, key, customer, digest, data, state, reason, waiting, not_before, expires_at,
-                             segment, rank, priority, lane, created_at, attempts, doubts, begun, slot, finished_at)
-       SELECT 'c' || n % 200, 'k' || n, 'p' || n % 7000, '', '{}',
-              CASE WHEN n % 4 > 0 THEN 'accepted' WHEN n % 400 = 0 THEN 'sending' ELSE 'queued' END, '',
-              CASE WHEN n % 40 = 4 THEN 1 ELSE 0 END, n, CASE WHEN n % 20 = 8 THEN n END, 's', 0, 2, 'l' || n % 50,
-              0, 0, 0, 0, n, n
-       FROM generate_series(1, 20000) n""",
-    """INSERT INTO tallies SELECT 'c' || n % 200, 'l' || n % 50, 2, n, 's',
-              CASE WHEN n % 30 > 0 THEN 'accepted' WHEN n % 60 = 0 THEN 'waiting' ELSE 'queued' END, '', 1
-       FROM generate_series(1, 6000) n""",
-    "ANALYZE campaigns, messages, tallies",
-)
-
-
-@pytest.mark.asyncio
-async def test_what_is_asked_all_the_time_goes_by_its_index() -> None:
-    wrong = []
-    async with opened() as store, store.transaction() as tx:
-        for statement in FULL:
-            await tx.execute(text(statement))
-        for name, (ask, index) in (USED | LIVE_ONLY).items():
-            statement, parameters = (await asked(store, tx, ask))[0]
-            plan = [line for (line,) in await tx.exec_driver_sql(f"EXPLAIN {statement}", parameters)]
-            meant = "uq_messages_campaign_key" if name == "digests" else index.partition(" ")[0]
-            if meant.startswith("ix_tallies_live"):
-                meant = "ix_tallies_live"       # either holds just these, and is as good
-            scanned = [line for line in plan if "Seq Scan on messages" in line or "Seq Scan on tallies" in line]
-            if scanned or not any(meant in line for line in plan):
-                wrong.append((name, meant, plan))
-    assert wrong == []

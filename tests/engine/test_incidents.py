@@ -159,7 +159,7 @@ async def test_a_canceled_update_overtakes_nothing_any_more(tmp_path: Path) -> N
 async def test_a_crash_in_the_middle_of_an_expansion_lets_nobody_get_the_earlier_update_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expand, "CHUNK", 10)
+    monkeypatch.setattr(expand, "PAGE", 10)
     async with world(tmp_path, BUSY, campaign=update(1), people=60) as one:
         await one.send_to(60, campaign="u1")
         await one.run_until(at("2026-03-02 08:00:58"))

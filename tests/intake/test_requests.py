@@ -1,5 +1,6 @@
 import json
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from dispatcher.core.model import Customer, Priority
 from dispatcher.core.times import parse_instant
-from dispatcher.intake.requests import SendRequest, parse_request
+from dispatcher.intake.requests import SendRequest, asks_the_same, parse_request
 from dispatcher.intake.strict import RowFault
 
 NOW = parse_instant("2026-03-01T12:00:00Z")
@@ -90,11 +91,26 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one() -> None:
 
 
 @pytest.mark.parametrize("other", [
-    {"campaign": "other"}, {"customer": "c2"}, {"data": {"x": 1}}, {"priority": "high"}, {"priority": "urgent"},
-    {"not_before": "2026-03-01T08:00:00Z"}, {"expires_at": "2026-03-01T08:00:00Z"},
+    {"data": {"x": 1}}, {"priority": "high"}, {"priority": "urgent"}, {"not_before": "2026-03-01T08:00:00Z"},
+    {"expires_at": "2026-03-01T08:00:00Z"},
 ])
 def test_other_content_is_another_digest(other: dict[str, Any]) -> None:
     assert parse(**other).digest != parse().digest
+    assert not asks_the_same(parse(), parse(**other).digest)
+    assert not asks_the_same(parse(**other), parse().digest)
+    assert asks_the_same(parse(**other), parse(**other).digest)
+
+
+def test_a_plain_request_needs_no_digest_and_is_the_same_as_one_that_an_earlier_version_stored() -> None:
+    assert parse().digest == parse(key="c1").digest == ""
+    before = sha256(b'["news","c1","{}",null,null,null]').hexdigest()
+    assert asks_the_same(parse(), "")
+    assert asks_the_same(parse(), before)
+    assert not asks_the_same(parse(customer="c2"), before)
+
+
+def test_another_key_than_the_customer_s_has_a_digest_as_it_may_be_another_customer_s() -> None:
+    assert "" != parse(key="k").digest != parse(key="k", customer="c2").digest
 
 
 def test_the_digest_is_of_the_content_and_not_of_how_it_is_written() -> None:

@@ -170,7 +170,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         buffer = io.BytesIO(b'{"id": "c"}\n')
 
     monkeypatch.setattr("sys.stdin", Standard())
-    assert list(read_rows("-")) == [Row(1, {"id": "c"})]
+    assert list(read_rows("-")) == [Row(1, {"id": "c"}, 12)]
 
 
 def test_a_file_that_is_not_there_is_trouble_with_the_file(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_rows_come_while_the_file_is_being_read() -> None:
             return next(self.lines)
 
     rows = read_rows(Stream(), "csv")
-    assert [next(rows) for _ in range(2)] == [Row(2, {"id": "c1"}), Row(3, {"id": "c2"})]
+    assert [next(rows) for _ in range(2)] == [Row(2, {"id": "c1"}, 3), Row(3, {"id": "c2"}, 3)]
 
 
 @given(st.binary(max_size=300), st.sampled_from(["csv", "ndjson", ""]))

@@ -9,6 +9,8 @@ from support.offices import Desk, faulty, rows
 from support.timetables import at
 from support.world import DAY, SETTINGS, World, person, world
 
+from dispatcher.operations.office import MOST_ROWS
+
 
 @pytest_asyncio.fixture
 async def one(tmp_path: Path) -> AsyncIterator[World]:
@@ -33,10 +35,10 @@ async def test_an_import_counts_new_changed_and_unchanged_rows_and_names_the_bad
 
 
 @pytest.mark.asyncio
-async def test_a_thousand_rows_are_taken_and_one_more_is_refused(one: World) -> None:
+async def test_so_many_rows_are_taken_and_one_more_is_refused(one: World) -> None:
     desk = Desk(one)
-    many = rows(*({"id": f"x{number}"} for number in range(1_000)))
-    assert (await desk("customers.import", rows=many))["new"] == 1_000
+    many = rows(*({"id": f"x{number}"} for number in range(MOST_ROWS)))
+    assert (await desk("customers.import", rows=many))["new"] == MOST_ROWS
     refusal = await desk.refused("customers.import", rows=[*many, *rows({"id": "y"})])
     assert refusal.kind == "usage"
 

@@ -40,7 +40,8 @@ async def test_status_shows_lanes_messages_and_reasons(one: World) -> None:
     assert status["messages"] == {"queued": 151, "sending": 0, "accepted": 0, "rejected": 0, "in_doubt": 0,
                                   "skipped": 1}
     assert status["skipped"] == {"no_address": 1}
-    assert status["daemon"] == {"running": True, "since": "2026-03-02T07:00:00Z", "draining": False, "store": ""}
+    assert status["daemon"] == {"running": True, "since": "2026-03-02T07:00:00Z", "draining": False, "store": "",
+                                "late": ""}
     [daemon] = status["instances"]
     assert (daemon["machine"], daemon["process"], daemon["under_way"], daemon["answers"]) == (
         gethostname(), os.getpid(), 0, True)

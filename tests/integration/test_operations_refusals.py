@@ -33,8 +33,12 @@ async def one(tmp_path: Path) -> AsyncIterator[World]:
     ("providers.explain", {"names": []}, "names: is empty; it needs an entry"),
     ("providers.explain", {"names": "a"}, "names: must be a list"),
     ("providers.explain", {"names": ["a"] * 51}, "names: has more than 50 entries"),
-    ("send.requests", {"rows": [7]}, "rows.0: must be an object"),
+    ("send.requests", {"rows": [7]}, "rows.0: must be an object with a line and values"),
     ("send.requests", {"rows": [{"line": 1, "values": 7}]}, "rows.0.values: must be an object"),
+    ("send.requests", {"rows": [{"line": True, "values": {}}]}, "rows.0.line: must be a whole number from 0"),
+    ("send.requests", {"rows": [{"line": 1, "values": {}, "more": 1}]},
+     "rows.0: must be an object with a line and values"),
+    ("send.requests", {"rows": 7}, "rows: must be a list of at most 8000 rows"),
 ])
 async def test_each_fault_is_a_line_with_its_place(one: World, name: str, args: dict[str, Any], line: str) -> None:
     refusal = await Desk(one).refused(name, **args)

@@ -1,15 +1,17 @@
 """Sending through the operations: requests row by row, and a campaign's whole audience in durable chunks."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from sqlalchemy.exc import OperationalError
 from support.offices import Desk, faulty, rows
 from support.world import DAY, World, world
 
 from dispatcher.engine import expand
+from dispatcher.engine.works import Works
+from dispatcher.store.campaigns import Expansion
 
 
 @pytest_asyncio.fixture
@@ -88,9 +90,30 @@ async def test_a_daemon_finishes_an_audience_whose_command_went_away(one: World)
     desk = Desk(one)
     await one.people(1_200)
     await desk("send.audience", campaign="delay")
-    await asyncio.gather(*desk.office.errands)
+    await one.run_for(0)
     assert (await desk("status"))["messages"]["queued"] == 1_200
     assert (await desk("status"))["blocked"] == []
+
+
+@pytest.mark.asyncio
+async def test_a_daemon_goes_on_with_an_audience_when_the_store_takes_it_again(
+    one: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, whole, fails = Desk(one), expand.step, iter([False, True])
+
+    async def step(works: Works, which: Expansion) -> expand.Progress:
+        if next(fails, False):
+            raise OperationalError("COMMIT", {}, Exception("no room"))
+        return await whole(works, which)
+
+    monkeypatch.setattr(expand, "step", step)
+    monkeypatch.setattr(expand, "PAGE", 500)
+    await one.people(1_200)
+    await desk("send.audience", campaign="delay")
+    await one.run_for(0)
+    assert (await desk("status"))["messages"]["queued"] == 500
+    await one.run_for(2_000)
+    assert (await desk("status"))["messages"]["queued"] == 1_200
 
 
 @pytest.mark.asyncio

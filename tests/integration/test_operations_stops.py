@@ -34,7 +34,7 @@ async def one(tmp_path: Path) -> AsyncIterator[World]:
 async def test_a_bare_name_is_found_out_and_held_within_the_batch(one: World, name: str, kind: str) -> None:
     desk = Desk(one)
     result = await desk("hold", name=name, reason="a look", by="ines")
-    assert result == {"held": {"kind": kind, "name": name, "until": None}, "stopped": 36}
+    assert result == {"held": {"kind": kind, "name": name, "until": None}, "stopped": 36, "elsewhere": False}
     assert [(hold["kind"], hold["by"]) for hold in (await desk("status"))["holds"]] == [(kind, "ines")]
     await one.run_for(DAY)
     assert len(one.post.handed) == 24

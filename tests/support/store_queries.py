@@ -69,7 +69,7 @@ async def _contacts(tx: AsyncConnection) -> None:
 
 
 async def _digests(tx: AsyncConnection) -> None:
-    await queue.digests(tx, "delay", ["a", "b"])
+    await queue.digests(tx, "delay", ["a", "b"], 10**12)
 
 
 USED: dict[str, tuple[Ask, str]] = {

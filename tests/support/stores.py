@@ -2,6 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,11 @@ from support.postgresql import emptied, need_postgresql, ours
 
 from dispatcher.core.calendar import Slot
 from dispatcher.core.model import Customer, Message
-from dispatcher.store import campaigns, customers, ledger, queue, tallies
+from dispatcher.store import arrivals, campaigns, customers, ledger, queue, tallies
+from dispatcher.store.arrivals import Arrival, Stand
 from dispatcher.store.campaigns import Heading
 from dispatcher.store.database import Database
 from dispatcher.store.postgresql import PostgresqlStore
-from dispatcher.store.queue import NewMessage
 from dispatcher.store.sqlite import SqliteStore
 from dispatcher.store.tables import messages
 from dispatcher.store.tallies import Deltas
@@ -55,11 +58,31 @@ STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Database]]] = {
 }
 
 
-def new(customer: str, campaign: str = "delay", key: str = "", **fields: Any) -> NewMessage:
+@dataclass(frozen=True, slots=True)
+class New:
+    """A message that is to be queued, and how it is to stand."""
+
+    campaign: str
+    arrival: Arrival
+    stand: Stand
+
+
+def new(customer: str, campaign: str = "delay", key: str = "", **fields: Any) -> New:
     """A message that is to be queued."""
-    return NewMessage(**{
-        "campaign": campaign, "key": key or customer, "customer": customer, "digest": "d", "data": "{}", "priority": 2,
-        "expires_at": None, "segment": "*", "lane": LANE} | fields)
+    arrival = {"key": key or customer, "customer": customer, "digest": "d", "data": "{}", "not_before": 0, "stand": 0}
+    stand = {"segment": "*", "rank": 0, "lane": LANE, "priority": 2, "expires_at": None, "skipped": ""}
+    assert fields.keys() <= arrival.keys() | stand.keys()
+    return New(campaign, Arrival(**arrival | {name: fields[name] for name in fields.keys() & arrival}),
+               Stand(**stand | {name: fields[name] for name in fields.keys() & stand}))
+
+
+async def put(tx: AsyncConnection, some: Sequence[New], now: int, deltas: Deltas) -> None:
+    """Queue messages, in their order."""
+    for name, group in groupby(some, key=attrgetter("campaign")):
+        mine = list(group)
+        some = [one.arrival._replace(stand=place) for place, one in enumerate(mine)]
+        added = await arrivals.add(tx, name, some, [one.stand for one in mine], now)
+        await arrivals.count(tx, name, added, deltas)
 
 
 async def campaign(tx: AsyncConnection, name: str = "delay", **fields: Any) -> None:
@@ -68,10 +91,10 @@ async def campaign(tx: AsyncConnection, name: str = "delay", **fields: Any) -> N
     await campaigns.apply(tx, heading, "{}", "digest", NOW)
 
 
-async def add(tx: AsyncConnection, *some: NewMessage, now: int = NOW) -> list[Message]:
+async def add(tx: AsyncConnection, *some: New, now: int = NOW) -> list[Message]:
     """Queue messages; as they then are."""
     deltas = Deltas()
-    await queue.add(tx, some, now, deltas)
+    await put(tx, some, now, deltas)
     await tallies.apply(tx, deltas)
     found = [queue.message_of(row) for row in await tx.execute(select(*queue.MESSAGE_COLUMNS).order_by(messages.c.id))]
     return found[-len(some):]
