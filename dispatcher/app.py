@@ -129,7 +129,7 @@ async def _serve(config_path: Path, works: Works, signals: service.Signals) -> i
             gc.set_threshold(*COLLECTION)
             went_well = await service.run(engine, signals, office.reload)
             following.cancel()
-            await asyncio.gather(following, reloader.settle(), *office.errands, return_exceptions=True)
+            await asyncio.gather(following, reloader.settle(), return_exceptions=True)
     except BaseException:
         await engine.drain(0)
         raise

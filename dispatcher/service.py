@@ -170,8 +170,12 @@ async def _beat(engine: Engine) -> None:
 def status_line(engine: Engine) -> str:
     """How the daemon is, in the line that systemd shows."""
     works = engine.works
-    if works.journal.failing or works.database.trouble:
-        return f"nothing is sent, the store cannot be used: {works.journal.failing or works.database.trouble}"
+    if works.store_trouble:
+        return f"nothing is sent, the store cannot be used: {works.store_trouble}"
     if works.closing:
         return "finishing what is in flight"
-    return works.clock_behind or f"{len(engine.lanes)} lanes, {len(works.underway)} messages under way"
+    if works.clock_behind:
+        return works.clock_behind
+    if works.store_distance:
+        return f"sending late: {works.store_distance}"
+    return f"{len(engine.lanes)} lanes, {len(works.underway)} messages under way"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from dispatcher.cli.holds import login_name
+from dispatcher.cli.holds import login_name, of_others
 from dispatcher.cli.output import WRONG, Block, CliError, Grid, complain, counted, fields, local_time
 from dispatcher.cli.verb import Desk, group, verb
 
@@ -171,7 +171,7 @@ def cancel(desk: Desk, campaign: IdArgument, *, reason: ReasonOption) -> None:
     """
     desk.show(desk.call("campaign.cancel", id=campaign, reason=reason, by=login_name()),
               lambda result: ["{id} is canceled: {closed} closed in the queue, {stopped} stopped that were released"
-                              .format_map(result)])
+                              .format_map(result) + of_others(result)])
 
 
 def _data(text: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def hold(  # noqa: PLR0913 -- one parameter for each option
     held = result["held"]
     until = f"until {local_time(held['until'])}" if held["until"] else "until it is resumed"
     back = f"; {result['stopped']} released messages went back to the queue" if result["stopped"] else ""
-    desk.show(result, lambda _: [f"{titled(held)} is held {until}{back}"])
+    desk.show(result, lambda _: [f"{titled(held)} is held {until}{back}{of_others(result)}"])
 
 
 def resume(  # noqa: PLR0913 -- one parameter for each option
@@ -82,6 +82,11 @@ def resume(  # noqa: PLR0913 -- one parameter for each option
     still = ", ".join(titled(one) for one in result["still_held"])
     complain(f"{named or 'nothing'} is not held; held is: {still}" if still else "nothing is held")
     return FAILED if named else DONE
+
+
+def of_others(result: Mapping[str, Any]) -> str:
+    """What to add to the words about a stop: the number of those that were stopped is not everybody's."""
+    return "; within a second other daemons stop what they have released" if result["elsewhere"] else ""
 
 
 def titled(held: Mapping[str, Any]) -> str:

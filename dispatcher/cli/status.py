@@ -108,7 +108,8 @@ def _daemon_line(daemon: Mapping[str, Any], living: Sequence[Mapping[str, Any]])
         return "no daemon is running: nothing is sent"
     since = f" since {local_time(daemon['since'])}" if daemon["since"] else ""
     failing = f"; the store fails: {daemon['store']}" if daemon.get("store") else ""
-    return f"the daemon runs{since}{', and is ending' if daemon['draining'] else ''}{failing}"
+    late = f"; it sends late: {daemon['late']}" if daemon.get("late") and not failing else ""
+    return f"the daemon runs{since}{', and is ending' if daemon['draining'] else ''}{failing}{late}"
 
 
 def _kept_back(result: Mapping[str, Any]) -> Iterator[Block]:

@@ -1,13 +1,14 @@
 """`suppress`: addresses that nothing goes to."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from dispatcher.cli.customers import FileArgument
+from dispatcher.cli.holds import of_others
 from dispatcher.cli.output import DONE, FAILED, WRONG, Block, CliError, Grid, complain, print_blocks, print_json
-from dispatcher.cli.rows import CHUNK, Tally, shown_name, take_file
+from dispatcher.cli.rows import Tally, shown_name, take_file
 from dispatcher.cli.verb import Desk, group, verb
 
 Reason = Literal["manual", "bounce", "complaint", "unsubscribe"]
@@ -22,6 +23,8 @@ ReasonOption = Annotated[Reason, typer.Option("--reason", help="Why.")]
 NoteOption = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="A word for whoever looks later.")]
 AfterOption = Annotated[str | None, typer.Option("--after", metavar="ADDRESS", help="Behind this one: the next page.")]
 LimitOption = Annotated[int, typer.Option("--limit", metavar="N", help="At most so many.", min=1, max=1000)]
+
+MOST: Final = 500      # addresses of one line
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +44,7 @@ def add(
 
     Within a second that covers what is released and has not begun, too.
     """
-    if len(addresses) > CHUNK:
+    if len(addresses) > MOST:
         raise CliError(f"{len(addresses)} addresses are too many for one line; use suppress import", code=WRONG)
     tally = Tally("address", keep=desk.json, named=addresses, read=len(addresses))
     tally.add(desk.call("suppress.add", addresses=addresses, category=category, reason=reason, note=note))
@@ -60,14 +63,16 @@ def import_file(desk: Desk, file: FileArgument) -> int:
 
 def _finish(desk: Desk, tally: Tally) -> int:
     code = tally.finish()
-    added, stopped = tally.counts["added"], tally.counts["stopped"]
+    added, stopped, elsewhere = (tally.counts[name] for name in ("added", "stopped", "elsewhere"))
     before = tally.read - added - tally.refused
     if desk.json:
-        print_json({"added": added, "stopped": stopped, "refused": tally.refused, "faults": tally.faults})
+        print_json({"added": added, "stopped": stopped, "elsewhere": elsewhere > 0, "refused": tally.refused,
+                    "faults": tally.faults})
         return code
     notes = [f"{before} were there before" if before > 0 else "", f"{tally.refused} refused" if tally.refused else "",
              f"{stopped} released messages stopped" if stopped else ""]
-    print_blocks(["; ".join([f"{added} suppressed", *(note for note in notes if note)])])
+    print_blocks(["; ".join([f"{added} suppressed", *(note for note in notes if note)])
+                  + of_others({"elsewhere": elsewhere})])
     return code
 
 

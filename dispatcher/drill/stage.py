@@ -81,6 +81,7 @@ class Stage:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: self.troubles.append(context))
         self.engine = Engine(self.works)
         self.running = True
+        await self.engine.join()
         await self.engine.start()
         await self.settle()
 

@@ -8,8 +8,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dispatcher.core.model import Campaign, Words
-from dispatcher.intake.accept import Known
 from dispatcher.intake.campaign_file import campaign_from_json
+from dispatcher.intake.judging import Known
 from dispatcher.store import campaigns
 
 _KEPT: Final = 256

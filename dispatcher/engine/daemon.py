@@ -19,7 +19,7 @@ from dispatcher.engine.timekeeping import Before, Timekeeper
 from dispatcher.engine.underway import Item
 from dispatcher.engine.works import Works
 from dispatcher.policy import Policy
-from dispatcher.store import owners, tallies
+from dispatcher.store import campaigns, owners, tallies
 from dispatcher.store.changes import Change
 
 log = structlog.get_logger()
@@ -44,6 +44,7 @@ class Engine:
         works.changed = self.wake
         self._watching: set[asyncio.Task[None]] = set()
         self._taking: asyncio.Task[None] | None = None
+        self._finishing: asyncio.Task[None] | None = None
         self._names_heard = 0
         works.expect = works.journal.expect = self._keeper.expect
 
@@ -53,7 +54,7 @@ class Engine:
         if watch is None:
             return
         watch.on = {Change.STOPS: self._stop_covered, Change.NAMES: self._hear_names, Change.NEWS: self._look_again}
-        watch.take_over = self._take_over
+        watch.take_over, watch.somebody_left = self._take_over, self._go_on
         self._names_heard = works.clock.now()
         await watch.join()
         # Apart from all others: the lease is needed until the last outcome has been written.
@@ -65,13 +66,19 @@ class Engine:
         if self._started:
             self._spawn(self._stop_free(), ends=True)
 
+    def finish_audiences(self) -> None:
+        """Put on the queue, beside all else, what is left of audiences: half of one there would block its campaign."""
+        if self._finishing is None or self._finishing.done():
+            self._finishing = self._spawn(self._finish_all(), ends=True)
+
     async def _finish_all(self) -> None:
-        """Finish the audiences that somebody left half on the queue."""
-        unfinished = True
-        while unfinished and not self.works.closing:
+        while not self.works.closing:
             try:
+                async with self.works.database.transaction() as tx:
+                    unfinished = await campaigns.unfinished_expansions(tx)
+                if not unfinished:
+                    return
                 await expand.finish_all(self.works)
-                unfinished = False
             except DBAPIError as error:
                 log.error("expansion_stopped", why=str(error.orig), effect="tried again in a second")  # noqa: TRY400 -- as above
                 await self.works.clock.pause(AGAIN_AFTER)
@@ -91,6 +98,11 @@ class Engine:
         since, self._names_heard = self._names_heard, self.works.clock.now()
         await resolver.load(self.works, since - clocks.TOLERANCE)
 
+    async def _go_on(self) -> None:
+        """Somebody has left, in good order or not: what they had only begun is finished here."""
+        if self._started:
+            self.finish_audiences()
+
     async def _take_over(self) -> None:
         """Somebody has ended: what they had goes on here, beside all looks."""
         if self._started and (self._taking is None or self._taking.done()):
@@ -103,7 +115,7 @@ class Engine:
         except DBAPIError as error:
             log.error("not_taken_over", why=str(error.orig), effect="tried again")  # noqa: TRY400 -- the store's trouble, not a fault to trace
         else:
-            self._spawn(self._finish_all(), ends=True)
+            self.finish_audiences()
             self._wake()
 
     async def look_back(self) -> None:
@@ -125,7 +137,7 @@ class Engine:
         self._spawn(self._promises.run())
         self._spawn(self._pruner.run())
         self._spawn(self._find_lanes())
-        self._spawn(self._finish_all(), ends=True)
+        self.finish_audiences()
 
     def wake(self) -> None:
         """Something changed: whoever sleeps looks again, here and where the store is shared."""
@@ -246,9 +258,11 @@ class Engine:
         task = asyncio.create_task(work)
 
         def ended(task: asyncio.Task[None]) -> None:
-            if task.cancelled() or self.failed.done():
+            if task.cancelled():
                 return
-            error = task.exception()
+            error = task.exception()    # asked of each, as asyncio complains of those that nobody has heard of
+            if self.failed.done():
+                return
             if error is not None:
                 self.failed.set_exception(error)
             elif not ends and not self.works.closing:

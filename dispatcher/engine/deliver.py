@@ -8,6 +8,7 @@ that message, not the batch.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -96,8 +97,11 @@ async def _prepare_all(
     works: Works, sender: str, groups: Sequence[Group], following: asyncio.Queue[list[Prepared]]
 ) -> None:
     """Prepare group after group, one ahead of the hand-overs; an empty one is the end."""
-    for group in groups:
+    to_come = deque(groups)
+    while to_come:
+        group = to_come.popleft()
         await works.clock.sleep_until(group.starts[0][1] - AHEAD)
+        group = _with_late(group, to_come, works.clock.now())
         way = works.ways.of(sender)
         if way is None:
             break
@@ -105,6 +109,15 @@ async def _prepare_all(
         if prepared:
             await following.put(prepared)
     await following.put([])
+
+
+def _with_late(group: Group, to_come: deque[Group], now: int) -> Group:
+    """A group, and those after it whose time has come too: marks that come late are one mark, so that they catch up."""
+    starts = list(group.starts)
+    while (not group.marked and to_come and to_come[0].starts[0][1] - AHEAD <= now
+           and len(starts) + len(to_come[0].starts) <= GROUP):
+        starts += to_come.popleft().starts
+    return Group(starts, group.marked)
 
 
 async def _keep_apart(works: Works, prepared: Prepared, earliest: float) -> None:

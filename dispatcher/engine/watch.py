@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import os
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from socket import gethostname
@@ -26,6 +27,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.clock import since_boot
+from dispatcher.core import distance
 from dispatcher.store import changes, instances
 from dispatcher.store.changes import Change
 from dispatcher.store.database import SharedDatabase, StoreLostError
@@ -42,7 +44,7 @@ MARGIN: Final = 0.1
 GRACE: Final = 2.0
 """Seconds after our own lease had lapsed in which we take over from nobody: the store was away for all, perhaps."""
 PATIENCE: Final = 3.0
-"""Seconds after which a look that is not answered is given up."""
+"""Seconds after which a look that is not answered is given up; a session to look by may take longer to begin."""
 
 _MACHINE: Final = (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id"))
 _NUMBERS: Final = Path("/proc/self/ns/pid")     # within which processes have their numbers
@@ -89,13 +91,16 @@ class Watch:
         self._regained = -GRACE             # when we had it again, after it had lapsed
         self._abreast = -STALE              # when the last look was sent whose stops have been worked in
         self._looked = asyncio.Event()
-        self._failing: set[str] = set()     # what has failed and was told
+        self._failing: dict[str, str] = {}      # what has failed and was told -> why
+        self._trips: deque[int] = deque(maxlen=distance.LOOKS)      # milliseconds that the latest looks took
+        self._far = False                   # whether the store answers too slowly for hand-overs
         self._heard: dict[Change, int] = {}     # how far changes have been worked in
         self._news = False                  # others are to be told that something may leave
         self.living = 1                     # daemons, as of the last look
         self.shared = False                 # whether there have ever been others
         self.on: dict[Change, Work] = dict.fromkeys(Change, _nothing)     # what works each change in
         self.take_over: Work = _nothing     # what takes over from those whose lease has lapsed
+        self.somebody_left: Work = _nothing     # what goes on with what they had begun, whichever way they ended
 
     @property
     def me(self) -> int:
@@ -124,6 +129,16 @@ class Watch:
     def tell(self) -> None:
         """Something may leave that could not: the others hear of it with our next look."""
         self._news = True
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing may begin, while the store cannot be looked at or our lease not be renewed."""
+        return "".join(f"it is not heard from: {why}" for why in list(self._failing.values())[:1])
+
+    @property
+    def distance(self) -> str:
+        """Why hand-overs wait, while the store answers so slowly that they do."""
+        return distance.in_words(self._trips) if self._far else ""
 
     @property
     def may_begin(self) -> bool:
@@ -158,17 +173,17 @@ class Watch:
         """Do it, and say whether it was done; a store that does not answer is asked again with the next turn."""
         try:
             await do()
-            self._failing.discard(event)
+            self._failing.pop(event, None)
         except (DBAPIError, TimeoutError) as error:
             why = str(error.orig) if isinstance(error, DBAPIError) else "no answer in time"
             if event not in self._failing:      # once is enough
                 log.error(event, why=why, effect="nothing is sent until the store answers")  # noqa: TRY400 -- the store's trouble, not a fault to trace
-            self._failing.add(event)
+            self._failing[event] = why
         return event not in self._failing
 
     async def _renew(self) -> None:
-        sent = since_boot()
-        async with asyncio.timeout(PATIENCE), self._database.aside() as store:
+        async with self._database.aside() as store, asyncio.timeout(PATIENCE):
+            sent = since_boot()
             lasts = await instances.beat(store, self.me, self._lease)
         if not lasts:
             raise StoreLostError(TAKEN)
@@ -181,23 +196,35 @@ class Watch:
 
     async def _look(self) -> None:
         """See what there is to hear, and work it in: stops first, for hand-overs wait for that."""
-        sent = since_boot()
-        async with asyncio.timeout(PATIENCE), self._database.aside() as store:
+        async with self._database.aside() as store, asyncio.timeout(PATIENCE):
             if self._news and self.living > 1:
                 await changes.tell(store, Change.NEWS)
             self._news = False
+            sent = since_boot()     # and not before: who waits for a session has not looked yet
             seen = await instances.look(store, self.me)
+            self._measure(since_boot() - sent)
         if not seen.ours:
             raise StoreLostError(TAKEN)
-        self.living = seen.living
+        fewer, self.living = seen.living < self.living, seen.living
         self.shared |= seen.living > 1 or seen.lapsed > 0
         await self._work_in(Change.STOPS, seen.stops)
         self._abreast = sent
         self._looked.set()
         await self._work_in(Change.NAMES, seen.names)
         await self._work_in(Change.NEWS, seen.news)
+        if fewer:
+            await self.somebody_left()
         if seen.lapsed and sent - self._regained > GRACE:
             await self.take_over()
+
+    def _measure(self, trip: float) -> None:
+        """Take in how many seconds an answer took, and say so where they have become too many, or are no more."""
+        self._trips.append(round(trip * 1000))
+        before, self._far = self._far, distance.is_far(self._trips, before=self._far)
+        if self._far and not before:
+            log.warning("store_far", why=distance.in_words(self._trips), effect="hand-overs wait for the store")
+        elif before and not self._far:
+            log.info("store_near", effect="hand-overs wait for the store no longer")
 
     async def _work_in(self, change: Change, number: int) -> None:
         """Work a change in; what was before we joined is none."""

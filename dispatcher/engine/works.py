@@ -65,6 +65,17 @@ class Works:
     starts: Callable[[Slot, int, int], list[int]] = start_times       # of a batch's messages; coarser in a drill
     closing: bool = False
 
+    @property
+    def store_trouble(self) -> str:
+        """Why nothing is sent, while the store cannot be used; "" while it can."""
+        heard = self.watch.trouble if self.watch is not None else ""
+        return self.database.trouble or self.journal.failing or heard
+
+    @property
+    def store_distance(self) -> str:
+        """Why hand-overs wait, while the store answers so slowly that they do; "" while it does not."""
+        return self.watch.distance if self.watch is not None else ""
+
     def health_of(self, lane: str) -> LaneHealth:
         """How a lane's server takes it."""
         return self.health.get(lane, LaneHealth())

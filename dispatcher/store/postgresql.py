@@ -35,6 +35,7 @@ from dispatcher.store import migrate
 from dispatcher.store.database import SharedDatabase, StoreError, StoreLostError, StoreUnreachableError
 from dispatcher.store.postgresql_session import (
     BRIEF,
+    DIAL_TAKES,
     PATIENT,
     WORKING,
     Address,
@@ -50,6 +51,7 @@ from dispatcher.store.postgresql_session import (
     make_engine,
     unreachable,
 )
+from dispatcher.store.postgresql_trouble import unwritable
 from dispatcher.store.unfinished import Admit, refuse_unfinished
 
 ASKED_FOR: Final = 30.0         # seconds that the fate of a commit is asked for
@@ -68,6 +70,7 @@ class PostgresqlStore(SharedDatabase):
         self._session = session
         self._ours = {session.backend}      # the server's processes for our sessions, those that may still be there
         self._lost = ""
+        self._full = ""         # why nothing can be written, until something has been
         self._brief = make_engine(address, BRIEF)
         self._beside: Session | None = None     # for what waits for no transaction
         self._beside_taken = asyncio.Lock()
@@ -99,6 +102,17 @@ class PostgresqlStore(SharedDatabase):
 
     @contextlib.asynccontextmanager
     async def _begun(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._transaction() as tx:
+                yield tx
+        except DBAPIError as error:
+            self._full = unwritable(error.orig) or self._full
+            gone = f"the database server does not answer: {error.orig or 'in time'}" if unreachable(error) else ""
+            self.trouble = self._full or gone
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         session = await self._working()
         number: str | None = None
         committing = False
@@ -112,6 +126,8 @@ class PostgresqlStore(SharedDatabase):
             number = (await session.connection.execute(_NUMBER)).scalar()    # none: only read, so that all is well
             committing = True
             await begun.commit()
+            self._full = "" if number is not None else self._full       # it is read as ever: only who has written knows
+            self.trouble = self._full
         except BaseException as error:
             await asyncio.shield(_undo(session, whole=isinstance(error, Exception)))
             if not committing or not isinstance(error, DBAPIError) or is_open(session):
@@ -148,7 +164,8 @@ class PostgresqlStore(SharedDatabase):
                 await hang_up(self._beside.connection)
                 self._beside = None
             if self._beside is None:
-                self._beside = session = await dial(self._brief)
+                async with asyncio.timeout(DIAL_TAKES):
+                    self._beside = session = await dial(self._brief)
                 await session.connection.execution_options(isolation_level="AUTOCOMMIT")
             session = self._beside
             try:

@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from config.postgresql import Postgresql, SslMode
 from dispatcher.store.migrate import NEWEST, current, has_instances
+from dispatcher.store.postgresql_trouble import advise
 
 OLDEST: Final = 130000
 """The least server: what became of a transaction whose answer was lost can be asked since PostgreSQL 13."""
@@ -126,6 +127,7 @@ def make_engine(address: Address, settings: dict[str, str]) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "handle_error")
     def on_error(context: ExceptionContext) -> None:
         error = context.original_exception
+        advise(error)
         if _hush(error):
             raise InterfaceError(context.statement, None, error, hide_parameters=True)
         if isinstance(error, OSError):      # of the network, or a TimeoutError: SQLAlchemy has no name for them

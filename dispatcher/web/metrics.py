@@ -74,7 +74,8 @@ HOLDS: Final = Metric("dispatcher_holds", "gauge", (), "Holds in force.")
 FACTS_AT: Final = Metric("dispatcher_facts_timestamp_seconds", "gauge", (),
                          "When facts about customers or their activity last came in; 0: never.")
 UNWRITABLE: Final = Metric("dispatcher_store_failing", "gauge", (),
-                           "1 while outcomes cannot be written to the store; nothing is sent then.")
+                           "1 while outcomes cannot be written to the store, and nothing is sent, or while it answers "
+                           "so slowly that hand-overs wait for it.")
 UNREAD: Final = Metric("dispatcher_store_unread", "gauge", (),
                        "1 where the store did not answer this request in time: what it knows is left out.")
 PRUNED: Final = Metric("dispatcher_pruned_messages_total", "counter", (),
@@ -152,7 +153,7 @@ class Metrics:
         yield UNDERWAY.family(((), len(works.underway)))
         yield IN_FLIGHT.family(((), len(works.in_flight)))
         yield INSTANCES.family(((), works.watch.living if works.watch is not None else 1))
-        yield UNWRITABLE.family(((), float(bool(works.journal.failing or works.database.trouble))))
+        yield UNWRITABLE.family(((), float(bool(works.store_trouble or works.store_distance))))
         yield PRUNED.family(((), works.pruned))
         yield RELOADS.family((("accepted",), reloads.done), (("rejected",), reloads.refused))
         yield CONFIG_AT.family(((), reloads.last_at / 1000))

@@ -167,7 +167,7 @@ def started(home: House, *words: str, **pipes: int) -> subprocess.Popen[str]:
 def test_an_interrupt_ends_with_130_and_without_a_traceback(home: House) -> None:
     with started(home, "customers", "import", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
-        process.stdin.write("id\nc-1\n" * 600)      # more than a chunk: once the store is there, it waits for more
+        process.stdin.write("id\n" + "c-1\n" * 9000)     # more than a chunk: once the store is there, it waits for more
         process.stdin.flush()
         while not (home.folder / "dispatcher.db").exists():
             assert process.poll() is None

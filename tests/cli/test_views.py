@@ -52,6 +52,8 @@ def test_status_shows_the_daemon_the_lanes_the_queue_and_what_is_kept_back(capsy
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("the daemon runs since 2026-03-01 ")
     assert lines[0].endswith(", and is ending; the store fails: disk full")
+    print_blocks(status_view(STATUS | {"daemon": STATUS["daemon"] | {"store": "", "late": "0.4 s"}}))
+    assert capsys.readouterr().out.splitlines()[0].endswith(", and is ending; it sends late: 0.4 s")
     assert re.split(r" {2,}", lines[2])[:5] == ["support/gmail", "slow", "1200", "30", "5"]
     assert [line.split() for line in lines[4:9]] == [
         ["state", "reason", "messages"], ["queued", "-", "5"], ["accepted", "-", "30"], ["skipped", "inactive", "2"],

@@ -1,5 +1,6 @@
 """Released messages among daemons that share a store: handed over by their owners, taken over from who ended."""
 
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from support.world import HOUR, MINUTE, SETTINGS, World, changed, world
 
 from dispatcher.engine import recovery
 from dispatcher.store import instances
+from dispatcher.store.database import StoreLostError
 from dispatcher.store.instances import Who
 
 RAMP = changed(SETTINGS, ('offset = "0s"', 'offset = "0s"\nevery = "5m"\nhours = "00:00-24:00"\nstart = 2880'))
@@ -74,6 +76,17 @@ async def test_what_others_have_not_begun_is_taken_off_the_next_slots(one: World
     await one.send_to(20, first=10)
     await one.run_until(EIGHT + 10 * MINUTE - 1)
     assert len(one.post.handed) == 4 + 4       # of a slot's 10 messages 6 wait elsewhere
+
+
+@pytest.mark.asyncio
+async def test_whose_lease_was_taken_ends_by_that_and_each_of_its_loops_is_heard_of(one: World) -> None:
+    await tell(one, "UPDATE instances SET lease_until = 0")
+    one.engine.wake()
+    await one.settle()
+    assert isinstance(one.engine.failed.exception(), StoreLostError)
+    await one.crash()
+    gc.collect()
+    assert one.troubles == []
 
 
 @pytest.mark.asyncio

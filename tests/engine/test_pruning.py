@@ -86,6 +86,7 @@ async def test_after_keep_only_the_details_of_what_finished_are_gone(tmp_path: P
 
 
 @pytest.mark.usefixtures("both_stores")
+@pytest.mark.timeout(400)       # 85 days, each with its slots
 @pytest.mark.asyncio
 async def test_the_once_rule_answers_as_before_and_what_was_in_doubt_is_sent_with_the_same_bytes(
     tmp_path: Path

@@ -177,7 +177,10 @@ async def test_a_queue_that_begins_with_thousands_who_will_be_skipped_loses_no_s
 
 @pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
-async def test_nothing_of_an_expansion_is_released_before_it_is_complete(tmp_path: Path) -> None:
+async def test_nothing_of_an_expansion_is_released_before_it_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expand, "PAGE", 500)
     async with world(tmp_path, RAMP, now=EIGHT) as one:
         for first in range(0, 1200, 400):
             await one.people(400, first=first)
@@ -197,8 +200,30 @@ async def test_nothing_of_an_expansion_is_released_before_it_is_complete(tmp_pat
         assert len(rows) == len({row.customer for row in rows}) == 1200
 
 
+@pytest.mark.usefixtures("both_stores")
 @pytest.mark.asyncio
-async def test_a_canceled_expansion_ends_and_its_messages_are_closed(tmp_path: Path) -> None:
+async def test_others_are_sent_while_an_audience_is_being_queued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expand, "PAGE", 100)
+    async with world(tmp_path, RAMP, now=EIGHT) as one:
+        await one.people(300)
+        await one.send_to(300)
+        await one.apply(changed(CAMPAIGN, ('"delay"', '"news"')))
+        progress = expand.Progress(await expand.begin(one.works, "news"), finished=False)
+        while not progress.finished:
+            before = len(one.post.handed)
+            progress = await expand.step(one.works, progress.expansion)
+            await one.run_for(10 * MINUTE)
+            assert len(one.post.handed) > before
+        assert progress.expansion.accepted == 300
+
+
+@pytest.mark.asyncio
+async def test_a_canceled_expansion_ends_and_its_messages_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expand, "PAGE", 500)
     async with world(tmp_path, RAMP, now=EIGHT) as one:
         for first in range(0, 1200, 400):
             await one.people(400, first=first)

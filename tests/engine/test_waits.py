@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from support.stores import NOW, campaign, sqlite
+from support.stores import NOW, add, campaign, new, sqlite
 
 from dispatcher.engine.waits import GRAIN, put_right, read_ahead, read_waits
 from dispatcher.store.database import Database
-from dispatcher.store.queue import NewMessage, add
-from dispatcher.store.tallies import Deltas, apply
 from dispatcher.store.waiting import Waiting
 
 SPOT = ("support/other", "delay", 2, 0, "*")
@@ -19,10 +17,7 @@ DUE = (NOW + 1, NOW + 2, NOW + 2, NOW + 2, NOW + 2, NOW + GRAIN, NOW + GRAIN + 5
 async def fill(store: Database) -> None:
     async with store.transaction() as tx:
         await campaign(tx)
-        deltas = Deltas()
-        await add(tx, [NewMessage("delay", f"k{number}", f"c{number}", "d", "{}", 2, None, not_before=due, segment="*",
-                                  lane="support/other") for number, due in enumerate(DUE)], NOW, deltas)
-        await apply(tx, deltas)
+        await add(tx, *(new(f"c{number}", not_before=due) for number, due in enumerate(DUE)))
 
 
 @pytest.mark.asyncio

@@ -4,39 +4,24 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from support.commands import DISPATCHER
-from support.daemons import CONFIG, Daemon, arrived, daemon, enqueue, since
+from support.daemons import CONFIG, Daemon, arrived, daemon, enqueue, since, write
 from support.postgresql import connect, emptied, ours, tell
 from support.smtp_server import SmtpServer
-from support.world import CAMPAIGN
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[SmtpServer]:
-    async with SmtpServer() as it:
-        yield it
 
 
 @pytest_asyncio.fixture
 async def folder(tmp_path: Path, server: SmtpServer) -> Path:
     """`dispatcher.toml`, and `elsewhere.toml` for a process that knows the store and not the daemon."""
-    write(tmp_path, CONFIG.format(port=server.port).replace("sqlite:///store.db", str(await emptied())))
+    config = CONFIG.format(port=server.port).replace("sqlite:///store.db", str(await emptied()))
+    write(tmp_path, config)
+    (tmp_path / "elsewhere.toml").write_text(config.replace("unix:admin.sock", "unix:elsewhere.sock"))
     return tmp_path
-
-
-def write(folder: Path, config: str) -> None:
-    """The files of a daemon, with one campaign."""
-    folder.chmod(0o700)
-    (folder / "dispatcher.toml").write_text(config)
-    (folder / "elsewhere.toml").write_text(config.replace("unix:admin.sock", "unix:elsewhere.sock"))
-    (folder / "campaigns" / "delay").mkdir(parents=True)
-    (folder / "campaigns" / "delay" / "campaign.toml").write_text(CAMPAIGN)
 
 
 async def command(folder: Path, *words: str, config: str = "elsewhere.toml") -> tuple[int, str, str]:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from support.postgresql import connect, emptied, named, opened, tell
 from support.tcp_proxy import Proxy, proxy
 
+from dispatcher.clock import since_boot
 from dispatcher.engine import watch as watches
 from dispatcher.engine.watch import Watch, whoami
 from dispatcher.store import changes, instances
@@ -20,6 +21,17 @@ from dispatcher.store.database import StoreLostError
 from dispatcher.store.postgresql import PostgresqlStore
 
 LEASE = 60_000
+
+
+@asynccontextmanager
+async def behind_a_door() -> AsyncIterator[tuple[Proxy, PostgresqlStore]]:
+    """A store that is reached through a proxy."""
+    address = await emptied()
+    async with (
+        proxy(address.database.host, address.database.port) as door,
+        opened(replace(address, database=replace(address.database, port=door.port))) as store,
+    ):
+        yield door, store
 
 
 @asynccontextmanager
@@ -80,10 +92,8 @@ async def test_nothing_begins_by_an_old_look_and_all_goes_on_when_the_store_is_b
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watches, "STALE", 0.2)
     monkeypatch.setattr(watches, "EVERY", 0.02)
-    address = await emptied()
     async with (
-        proxy(address.database.host, address.database.port) as door,
-        opened(replace(address, database=replace(address.database, port=door.port))) as store,
+        behind_a_door() as (door, store),
         joined(store) as (one, _),
     ):
         looking = asyncio.create_task(one.look_on())
@@ -114,10 +124,8 @@ async def test_a_daemon_from_whom_others_have_taken_over_ends_whatever_it_does_f
 
 @pytest.mark.asyncio
 async def test_past_its_lease_nothing_is_written_or_begun_and_all_goes_on_if_nobody_has_taken_over() -> None:
-    address = await emptied()
     async with (
-        proxy(address.database.host, address.database.port) as door,
-        opened(replace(address, database=replace(address.database, port=door.port))) as store,
+        behind_a_door() as (door, store),
         joined(store, lease=600) as (one, _),
     ):
         shut(door)
@@ -178,6 +186,27 @@ async def test_one_that_was_killed_in_the_same_place_is_taken_over_from_at_once_
             await one.leave()
         async with store.transaction() as tx:
             assert await instances.ended(tx) == [killed, ours]
+
+
+@pytest.mark.asyncio
+async def test_a_session_may_take_longer_to_begin_than_a_look_is_waited_for() -> None:
+    async with behind_a_door() as (door, store):
+        door.delay = 0.1        # a dozen words each way and more until it works: longer than PATIENCE
+        before = since_boot()
+        async with joined(store) as (one, _):
+            assert since_boot() - before > watches.PATIENCE
+            assert one.may_begin
+            door.delay = 0.0
+
+
+@pytest.mark.asyncio
+async def test_a_store_that_answers_slowly_is_told_of_once_and_once_more_when_it_is_near() -> None:
+    async with opened() as store, joined(store) as (one, _):
+        with capture_logs() as logs:
+            for trip in [0.4] * 9 + [0.01, 0.4] + [0.01] * 9:
+                one._measure(trip)
+                assert bool(one.distance) == ([line["event"] for line in logs] == ["store_far"])
+        assert [line["event"] for line in logs] == ["store_far", "store_near"]
 
 
 @pytest.mark.asyncio

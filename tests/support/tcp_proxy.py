@@ -16,6 +16,9 @@ class Proxy:
         self._both: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
         self.port = 0
         self.open = True
+        self.delay = 0.0            # seconds that each word takes, in either direction
+        self.passing = asyncio.Event()      # not set: nothing gets through, and no connection ends
+        self.passing.set()
         self.silent = False         # the server does not hear of it when a connection ends
         self.lose_request: Judge = lambda _: False     # what the client says is not passed on; the connection ends
         self.lose_answer: Judge = lambda _: False      # it is passed on, and the connection ends before the answer
@@ -35,6 +38,7 @@ class Proxy:
         self._tasks.add(back)
         with suppress(OSError):
             while data := await reader.read(65_536):
+                await self._on_the_way()
                 if self.lose_request(data):
                     break
                 if self.lose_answer(data):
@@ -62,9 +66,14 @@ class Proxy:
             if not self.silent:
                 server.transport.abort()
 
+    async def _on_the_way(self) -> None:
+        await asyncio.sleep(self.delay)     # this is what is tried
+        await self.passing.wait()
+
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65_536):
+                await self._on_the_way()
                 writer.write(data)
                 await writer.drain()
             writer.close()

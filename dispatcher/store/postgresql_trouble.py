@@ -1,0 +1,25 @@
+"""What PostgreSQL's errors of disk and role mean to whoever runs the dispatcher: what happens now, and what to do.
+
+None of them takes back what was committed. The transaction is undone and tried again, so that all goes on by itself
+when the server can. It may well be read meanwhile: only who has written knows that it can.
+"""
+
+from typing import Final
+
+_UNWRITABLE: Final = {      # by SQLSTATE
+    "53100": "the database server's disk is full: nothing is sent until there is room on it again",
+    "58030": "the database server's disk fails: nothing is sent until it works; see the server's log",
+    "25006": "the database server takes no writes: nothing is sent until it does; it is a standby, or made read-only",
+}
+
+
+def advise(error: BaseException | None) -> None:
+    """Let the server's own error say what to do, wherever its words will be shown."""
+    words = unwritable(error)
+    if error is not None and words:
+        error.args = (words,)
+
+
+def unwritable(error: BaseException | None) -> str:
+    """Why the server cannot be written; "" where an error says nothing of the kind."""
+    return _UNWRITABLE.get(getattr(error, "sqlstate", None) or "", "")
