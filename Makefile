@@ -3,7 +3,7 @@
 #   make demo         the main job on this machine, about a minute after the first installation
 #   make test         everything a change must pass: ruff, mypy, import rules, benches, tests, coverage of the core
 #   make bench        only the ratios of speed and memory
-#   make long         what takes minutes: 30 days of a ramp to 100,000 customers, rehearsed
+#   make long         what takes minutes: 30 days of a ramp to 100,000 customers, rehearsed; whatever befalls two daemons
 #   make faults       what takes most of an hour: real daemons killed again and again, and the table of what came of it
 #   make constraints  pin the newest versions that pyproject.toml allows (needs the network; look at the difference)
 #   make clean        remove the environment and every cache
@@ -44,7 +44,7 @@ WORKERS := $(shell echo $$(( $$(nproc) + 1 )))
 # branch of it; to watch the others' branches too would only slow them.
 test: lint bench
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term-missing:skip-covered tests/core
-	$(BIN)/python -m pytest -m "not bench" -n $(WORKERS) --dist worksteal --ignore tests/core tests
+	$(BIN)/python -m pytest -m "not bench and not long" --durations 15 -n $(WORKERS) --dist worksteal --ignore tests/core tests
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

@@ -1,8 +1,10 @@
-"""The long rounds: every row on every store, printed as the table of docs/reliability.md. `make faults` runs it.
+"""The long rounds: every row on every store, printed as the tables of docs/reliability.md. `make faults` runs it.
 
-    python tests/faults/long.py [--messages N] [--breaks N] [--store sqlite|postgresql] [--row WORDS] [--seed N]
+    python tests/faults/long.py [--messages N] [--breaks N] [--store sqlite|postgresql] [--row WORDS] [--runs N]
+        [--seed N]
 
-The exit code is 1 where anything was lost, over, in excess, unequal, unreserved, unknown or untrue.
+The exit code is 1 where anything was lost, over, in excess, unequal, unreserved, unknown or untrue, or where a whole
+step of an allowance that nothing disturbed was not used to the last message.
 """
 
 import argparse
@@ -16,6 +18,8 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.postgresql import trouble
+from support.rounds.allowance import COLUMNS as SHARES
+from support.rounds.allowance import SHARED, play_shared
 from support.rounds.judge import COLUMNS
 from support.rounds.play import Size, play
 from support.rounds.round import Row
@@ -38,12 +42,18 @@ def chosen(asked: argparse.Namespace) -> Iterator[tuple[Row, str]]:
                 yield row, store
 
 
-async def run(asked: argparse.Namespace) -> int:
-    """Play and print; the exit code."""
-    say(f"| fault | store | {' | '.join(COLUMNS)} | seconds |")
-    say("| --- " * (len(COLUMNS) + 3) + "|")
-    failed = 0
-    for row, store in chosen(asked):
+def head(*columns: str) -> None:
+    """The first lines of a table."""
+    say(f"| {' | '.join(columns)} | seconds |")
+    say("| --- " * (len(columns) + 1) + "|")
+
+
+async def run_rounds(asked: argparse.Namespace) -> int:
+    """Play and print what breaks daemons; the exit code."""
+    failed, some = 0, list(chosen(asked))
+    if some:
+        head("fault", "store", *COLUMNS)
+    for row, store in some:
         if store == "postgresql" and (why := await asyncio.to_thread(trouble)):
             sys.stderr.write(f"{row.name}: there is no PostgreSQL: {why}\n")
             failed = 1
@@ -59,6 +69,29 @@ async def run(asked: argparse.Namespace) -> int:
     return failed
 
 
+async def run_shared(asked: argparse.Namespace) -> int:
+    """Play and print what four daemons make of one allowance; the exit code."""
+    failed, some = 0, [row for row in SHARED if asked.store != "sqlite" and asked.row in row.name]
+    if some and (why := await asyncio.to_thread(trouble)):
+        sys.stderr.write(f"shared allowances: there is no PostgreSQL: {why}\n")
+        return 1
+    if some:
+        head("of one allowance", *SHARES)
+    for row in some:
+        began = time.monotonic()
+        figures = await play_shared(row, asked.runs, asked.seed)
+        say(f"| {row.name} | {' | '.join(figures.cells)} | {time.monotonic() - began:.0f} |")
+        if wrong := row.faults(figures, asked.runs):
+            failed = 1
+            sys.stderr.write(f"{row.name}, --seed {asked.seed}: {', '.join(wrong)}\n")
+    return failed
+
+
+async def run(asked: argparse.Namespace) -> int:
+    """Both tables; the exit code."""
+    return max(await run_rounds(asked), await run_shared(asked))
+
+
 def main() -> int:
     """Read the words, and run."""
     parser = argparse.ArgumentParser(description="Break real daemons, and count what came of it.")
@@ -67,6 +100,7 @@ def main() -> int:
     parser.add_argument("--allowance", type=int, default=300, help="of each step of 5 seconds of each of the two lanes")
     parser.add_argument("--store", choices=STORES)
     parser.add_argument("--row", default="", help="only rows with these words in their name")
+    parser.add_argument("--runs", type=int, default=20, help="of each row of shared allowances")
     parser.add_argument("--seed", type=int, default=1)
     return asyncio.run(run(parser.parse_args()))
 

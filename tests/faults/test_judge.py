@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from support.rounds.judge import BAD, COLUMNS, Copy, Figures, Kept, Record, judge
+from support.rounds.allowance import ALLOWANCE, LANE, PACE, SHARED, Shares, share_out
+from support.rounds.judge import BAD, COLUMNS, Copy, Figures, Kept, Record, Try, judge
 
 STEP = 5_000
 ONE, TWO, THREE = ("delay", "c1"), ("delay", "c2"), ("spring", "c1")
@@ -12,7 +13,7 @@ ONE, TWO, THREE = ("delay", "c1"), ("delay", "c2"), ("spring", "c1")
 def good() -> Record:
     """Two messages accepted at once; one in doubt, and sent again in the next step."""
     return Record(
-        told=frozenset({ONE, TWO, THREE}),
+        told=frozenset({ONE, TWO, THREE}), tries=(),
         copies=[Copy(ONE, 100, b"1"), Copy(TWO, 200, b"2"), Copy(THREE, 300, b"3"), Copy(THREE, 5_100, b"3")],
         kept={ONE: Kept("accepted", 0, (0,)), TWO: Kept("accepted", 0, (0,)), THREE: Kept("accepted", 1, (0, 5_000))},
         lanes={"delay": "delay/other", "spring": "spring/other"}, allowance=2, step=STEP, untrue=(),
@@ -58,3 +59,34 @@ def test_two_bad_ones_do_not_make_up_for_each_other() -> None:
 def test_what_is_bad_is_among_the_columns() -> None:
     assert set(BAD) < set(COLUMNS)
     assert Figures(*[0] * len(COLUMNS)).faults() == []
+
+
+def whole(count: int) -> Record:
+    """So many messages of one step, each tried once and accepted."""
+    names = [("delay", f"c{number}") for number in range(count)]
+    return Record(frozenset(names), [Try(name, 100) for name in names], [Copy(name, 101, b"1") for name in names],
+                  dict.fromkeys(names, Kept("accepted", 0, (0,))), {"delay": LANE}, ALLOWANCE, PACE.step, ())
+
+
+def test_an_attempt_more_or_less_than_an_allowance_is_seen() -> None:
+    exactly, killed = SHARED
+    good = share_out(whole(ALLOWANCE), [0], 1, 0)
+    assert good == Shares(1, 0, ALLOWANCE, ALLOWANCE, ALLOWANCE, 0, 0, 0, 0)
+    assert exactly.faults(good, 1) == []
+    assert exactly.faults(good, 2) == ["only 1 runs, as the machine was too slow for more"]
+    assert killed.faults(good, 1) == ["only 0 kills"]
+    assert exactly.faults(share_out(whole(ALLOWANCE - 1), [0], 1, 0), 1) == ["999 attempts"]
+    assert killed.faults(share_out(whole(ALLOWANCE + 1), [0], 1, 2), 1) == ["over 1", "1 attempts above the allowance"]
+
+
+def test_an_attempt_that_left_no_letter_counts_and_one_before_every_slot_is_told() -> None:
+    one = whole(ALLOWANCE)
+    again = replace(one, tries=[*one.tries, Try(("delay", "c0"), 150)])
+    assert SHARED[1].faults(share_out(again, [0], 1, 2), 1) == ["1 attempts above the allowance"]
+    early = replace(one, tries=[*one.tries, Try(("delay", "c0"), -1)])
+    assert SHARED[1].faults(share_out(early, [0], 1, 2), 1) == ["1 attempts of which no slot had begun"]
+
+
+def test_two_whole_steps_are_a_run_where_a_run_has_two() -> None:
+    assert share_out(whole(ALLOWANCE), [0, PACE.step], 2, 2).runs == 1
+    assert share_out(whole(ALLOWANCE), [0, PACE.step], 2, 2).least == 0

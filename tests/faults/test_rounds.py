@@ -6,6 +6,7 @@ what the store says in the end are held against each other by support/rounds/jud
 
 import pytest
 from support.postgresql import need_postgresql
+from support.rounds.allowance import SHARED, SharedRow, play_shared
 from support.rounds.play import Size, play
 from support.rounds.round import Row
 from support.rounds.rows import ROWS
@@ -25,3 +26,14 @@ async def test_a_short_round_of(row: Row, store: str) -> None:
     assert row.faults(figures) == []
     assert figures.kills == min(SHORT.breaks, row.most)
     assert figures.messages == SHORT.messages
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("row", [
+    # With kills it takes most of a minute; the short rounds above kill four daemons, and PostgreSQL, too.
+    pytest.param(row, marks=[pytest.mark.long] if "killed" in row.name else [], id=row.name.replace(" ", "_"))
+    for row in SHARED
+])
+async def test_a_run_of(row: SharedRow) -> None:
+    need_postgresql()
+    assert row.faults(await play_shared(row, 1, SEED), 1) == []

@@ -4,22 +4,14 @@ import asyncio
 import os
 import signal
 import sqlite3
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from support.daemons import CONFIG, arrived, daemon, enqueue, since
 from support.smtp_server import SILENCE, SmtpServer, at
 from support.world import CAMPAIGN
 
 from dispatcher.store.lock import acquire
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[SmtpServer]:
-    async with SmtpServer() as it:
-        yield it
 
 
 @pytest.fixture

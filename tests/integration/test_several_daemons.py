@@ -1,135 +1,36 @@
 """Several daemons on one PostgreSQL database, each a process: one ramp, one ledger, and whoever is gone is not missed.
 
-What was sent is what the SMTP server saw. Each daemon has a folder of its own, as on a machine of its own. Planted, and
-seen caught: stops that another daemon has committed and nobody looks at again; and, all together, a lease that is asked
-neither before a hand-over, nor in a transaction, nor when a stopped process goes on (each of them alone is enough).
+What was sent is what the SMTP server saw. Planted, and seen caught, all together: a lease that is asked neither before
+a hand-over, nor in a transaction, nor when a stopped process goes on (each of them alone is enough).
 """
 
 import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from support.commands import DISPATCHER
-from support.daemons import CONFIG, Daemon, arrived, daemon, enqueue, since
-from support.postgresql import connect, emptied, ours
+from support.daemons import arrived, enqueue, since
+from support.houses import EVEN, FAST, LEASE, LONG, QUICK, SLOW, asked, copies_explained, house, until
 from support.smtp_server import Act, SmtpServer
-from support.world import CAMPAIGN
 
 pytestmark = pytest.mark.timeout(300)       # up to five processes that start on what may be a busy machine
-LEASE = 2.0     # seconds
-LONG_LEASE = 10.0
-QUICK = ('start = 36000\nceiling = 36000\nstep = "1h"\nevery = "1s"',
-         'start = 1000\nceiling = 1000\nstep = "5s"\nevery = "250ms"')
-SLOW = (QUICK[0], 'start = 7200\nceiling = 7200\nstep = "1h"\nevery = "10s"')      # 20 in 10 s
-FAST = (QUICK[0], 'start = 3600000\nceiling = 3600000\nstep = "1h"\nevery = "1s"')         # 1,000 a second
-EVEN = (QUICK[0], 'start = 1000\nceiling = 1000\nstep = "15s"\nevery = "1s"')       # 67 a second
-LONG = (QUICK[0], 'start = 360000\nceiling = 360000\nstep = "1h"\nevery = "1m"')       # 6,000 in a minute
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[SmtpServer]:
-    async with SmtpServer() as it:
-        yield it
-
-
-class House:
-    """Daemons on one database, and what is asked of it."""
-
-    def __init__(self, folder: Path, config: str, stack: AsyncExitStack) -> None:
-        self._folder, self._config, self._stack = folder, config, stack
-        self.daemons: list[Daemon] = []
-
-    def folder(self, name: str) -> Path:
-        """The files of a daemon or a command."""
-        folder = self._folder / name
-        if not folder.exists():
-            folder.mkdir(mode=0o700)
-            (folder / "dispatcher.toml").write_text(self._config)
-            (folder / "campaigns" / "delay").mkdir(parents=True)
-            (folder / "campaigns" / "delay" / "campaign.toml").write_text(CAMPAIGN)
-        return folder
-
-    async def start(self, count: int) -> list[Daemon]:
-        """So many daemons more, ready."""
-        some = [await self._stack.enter_async_context(daemon(self.folder(f"machine{len(self.daemons) + number}")))
-                for number in range(count)]
-        for one in some:
-            await one.until_told("READY=1")
-        self.daemons += some
-        return some
-
-    async def command(self, *words: str) -> str:
-        """A verb of the command line on a machine without a daemon."""
-        process = await asyncio.create_subprocess_exec(
-            DISPATCHER, *words, "--config", str(self.folder("elsewhere") / "dispatcher.toml"),
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
-        out, wrong = await process.communicate()
-        assert process.returncode == 0, wrong.decode()
-        return out.decode()
-
-
-@pytest_asyncio.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as it:
-        yield it
-
-
-async def house(folder: Path, server: SmtpServer, stack: AsyncExitStack, *changes: tuple[str, str]) -> House:
-    config = CONFIG.format(port=server.port).replace(
-        'url = "sqlite:///store.db"', f'url = "{await emptied()}"\nlease = "{LEASE:.0f}s"')
-    for old, new in changes:
-        assert old in config
-        config = config.replace(old, new)
-    return House(folder, config, stack)
-
-
-async def asked(query: str) -> list[Any]:
-    """Rows of the store, past all daemons."""
-    one = await connect(ours())
-    try:
-        return list(await one.fetch(query))
-    finally:
-        await one.close()
-
-
-async def until(query: str) -> None:
-    """Return once this is true of the store."""
-    one = await connect(ours())
-    while not await one.fetchval(query):  # noqa: ASYNC110 -- other processes make it so, which set no event
-        await asyncio.sleep(0.02)
-    await one.close()
-
-
-async def copies_explained(server: SmtpServer) -> None:
-    """No message was taken by the server more often than it was accepted or may have been; none is lost."""
-    copies = Counter(mail.recipient for mail in server.mails)
-    rows = await asked("SELECT email, state, doubts FROM messages JOIN customers ON customers.id = customer")
-    for row in rows:
-        assert copies[row["email"]] <= (row["state"] in {"accepted", "sending"}) + row["doubts"], row
-        assert copies[row["email"]] or row["state"] != "accepted", row
-    assert len(rows) == len({row["email"] for row in rows})
-    assert copies.keys() <= {row["email"] for row in rows}
+LONG_LEASE = 10.0   # seconds
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("count", [2, 4])
-async def test_an_allowance_is_used_to_the_last_message_and_not_one_beyond(
-        tmp_path: Path, server: SmtpServer, stack: AsyncExitStack, count: int) -> None:
+async def test_two_use_an_allowance_to_the_last_message_and_not_one_beyond(     # of four: tests/faults/test_rounds.py
+        tmp_path: Path, server: SmtpServer, stack: AsyncExitStack) -> None:
     one = await house(tmp_path, server, stack, EVEN)
-    first, *_ = await one.start(count)
+    first, *_ = await one.start(2)
     await enqueue(first, 8_000, await since(first))     # eight steps: in one of them no slot goes by unused
     full = "SELECT count(*) > 0 FROM steps WHERE spent = 1000 AND accepted = 1000"
     await until(full)
     for each in one.daemons:
         each.process.send_signal(signal.SIGTERM)
-    assert [await each.ended() for each in one.daemons] == [0] * count
+    assert [await each.ended() for each in one.daemons] == [0] * 2
     steps = {row["step"]: row["spent"] for row in await asked("SELECT step, spent FROM steps")}
     assert max(steps.values()) == 1_000
     seen = Counter(mail.recipient for mail in server.mails)
@@ -185,32 +86,6 @@ async def test_one_that_is_stopped_past_its_lease_and_goes_on_sends_nothing_more
     await copies_explained(server)
     second.process.send_signal(signal.SIGTERM)
     assert await second.ended() == 0
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("how", ["by a daemon", "by a command"])
-async def test_a_hold_anywhere_stops_all_within_a_second_also_what_is_released_already(
-        tmp_path: Path, server: SmtpServer, stack: AsyncExitStack, how: str) -> None:
-    one = await house(tmp_path, server, stack, LONG)
-    first, second = await one.start(2)
-    await enqueue(first, 2_000, await since(first))
-    await arrived(server, 20)
-    owners = await asked("SELECT DISTINCT owner FROM messages WHERE state = 'sending' AND owner IS NOT NULL")
-    assert owners
-    for each in (first, second) if how == "by a daemon" else (first,):
-        loop = asyncio.get_running_loop()
-        if how == "by a daemon":
-            async with each.client() as client:
-                assert (await client.call("hold", {"reason": "stop"}))[0] == 200
-        else:
-            await one.command("hold", "--reason", "stop")
-        stopped = loop.time()
-        await until("SELECT count(*) = 0 FROM messages WHERE state = 'sending'")
-        # A second is the promise, the rest for a machine that stands still; not stopped, they go on for a minute.
-        assert all(mail.at < stopped + 3 for mail in server.mails)
-        await copies_explained(server)
-        async with each.client() as client:
-            assert (await client.call("resume"))[0] == 200
 
 
 @pytest.mark.asyncio

@@ -10,12 +10,11 @@ import resource
 import signal
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from support.daemons import CONFIG, Daemon, arrived, daemon, enqueue, since
 from support.needs import need_program, need_root
 from support.offices import rows
@@ -31,12 +30,6 @@ FAILS = ("disk I/O error: the store's disk fails, and nothing is sent until it w
          "then `dispatcher db check`")
 DAMAGED = ("database disk image is malformed: the file is damaged, and nothing is sent by it; stop the daemon and "
            "restore a backup (docs/backup.md); `dispatcher db check` says more")
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[SmtpServer]:
-    async with SmtpServer() as it:
-        yield it
 
 
 @pytest.fixture

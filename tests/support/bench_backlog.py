@@ -1,7 +1,8 @@
-"""A daemon's memory and its releases at a backlog of any size: `python bench_backlog.py FOLDER fill|run COUNT`.
+"""A daemon's memory and its releases at a backlog of any size: `python bench_backlog.py FOLDER fill|run COUNT [URL]`.
 
-`fill` makes a store with so many queued messages; `run` lets the engine release slots from it and prints, as JSON, the
-peak memory (KiB) and the median milliseconds of a release transaction. Two processes, so that filling leaves no trace.
+`fill` makes a store with so many customers and lets a campaign's audience be put on the queue, as `send` does; `run`
+lets the engine release slots from it. Each prints, as JSON, its seconds or the median milliseconds of a transaction
+that releases a batch, and its peak memory (KiB). Two processes, so that filling leaves no trace.
 """
 
 import asyncio
@@ -15,54 +16,38 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from sqlalchemy import text
-from support.engines import build, end, smtp_process, write_project
+from support.bulk import project, settle_in, works_on
+from support.engines import end, smtp_process
 
 from config.load import load_settings
-from dispatcher.clock import SystemClock
-from dispatcher.engine import lane
+from dispatcher.engine import expand, lane
 from dispatcher.engine.daemon import Engine
-from dispatcher.engine.journal import Journal
-from dispatcher.engine.works import Works
-from dispatcher.policy import policy_of
-from dispatcher.store.sqlite import SqliteStore
+from dispatcher.store.opening import open_database
 
-RAMP = ('start = 86_400_000\nceiling = 90_000_000\nevery = "200ms"\nhours = "00:00-24:00"\nlargest_batch = 200\n'
-        'offset = "0s"')
 SLOTS = 15
-CUSTOMERS = """
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
-INSERT INTO customers (id, email, phone, name, locale, timezone, location, plan, engagement, last_product_at, consent,
-                       attributes, updated_at)
-SELECT 'c' || i, 'c' || i || '@mail.example', '', 'Person ' || i, '', '', 'DE/Berlin', 'wide', '', :now, '[]', '{}',
-       :now FROM n"""
-MESSAGES = """
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
-INSERT INTO messages (campaign, key, customer, digest, data, state, reason, waiting, not_before, segment, rank,
-                      priority, lane, created_at, attempts, doubts, begun)
-SELECT 'wide', 'c' || i, 'c' || i, 'd', '{}', 'queued', '', 0, 0, 'DE', 0, 2, 'wide/other', :now, 0, 0, 0 FROM n"""
 
 
-async def fill(folder, count):
-    write_project(folder, 25, {"wide": RAMP})
-    works = await build(folder, {"wide": 1})
-    now = works.clock.now()
-    async with works.database.transaction() as tx:
-        await tx.execute(text("DELETE FROM messages"))
-        await tx.execute(text(CUSTOMERS), {"count": count, "now": now})
-        await tx.execute(text(MESSAGES), {"count": count, "now": now})
-        await tx.execute(text("UPDATE tallies SET count = :count WHERE state = 'queued'"), {"count": count})
+async def fill(folder, count, url):
+    project(folder, url or f"sqlite:///{folder}/store.db")
+    works = await opened(folder)
+    await settle_in(folder, works, count)
+    began, slowest = time.perf_counter(), 0.0
+    progress = expand.Progress(await expand.begin(works, "wide"), finished=False)
+    while not progress.finished:
+        chunk = time.perf_counter()
+        progress = await expand.step(works, progress.expansion)
+        slowest = max(slowest, time.perf_counter() - chunk)
+    took = time.perf_counter() - began
+    assert progress.expansion.accepted == count
     await works.database.close()
+    print(json.dumps({"seconds": round(took, 1), "slowest": round(slowest * 1000), "peak": peak_memory()}))
 
 
 async def run(folder):
     settings = (folder / "dispatcher.toml").read_text()
     with smtp_process() as port:
         (folder / "dispatcher.toml").write_text(settings.replace('127.0.0.1:25"', f'127.0.0.1:{port}"'))
-        clock = SystemClock()
-        database = await SqliteStore.open(folder / "store.db", "run")
-        policy = policy_of(load_settings(folder / "dispatcher.toml"))
-        works = Works(database, clock, policy, Journal(database, clock))
+        works = await opened(folder)
         times, enough = [], asyncio.Event()
         release = lane.release
 
@@ -78,11 +63,16 @@ async def run(folder):
         lane.release = timed
         gc.collect()
         engine = Engine(works)
+        await engine.join()
         await engine.start()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await enough.wait()
         await end(engine)
-        print(json.dumps({"peak": peak_memory(), "release": statistics.median(times)}))
+        print(json.dumps({"release": round(statistics.median(times), 2), "peak": peak_memory()}))
+
+
+async def opened(folder):
+    return await works_on(folder, await open_database(load_settings(folder / "dispatcher.toml").store, "run"))
 
 
 def peak_memory():
@@ -92,5 +82,5 @@ def peak_memory():
 
 
 if __name__ == "__main__":
-    place, verb, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    asyncio.run(fill(place, number) if verb == "fill" else run(place))
+    place, verb, number, *urls = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *sys.argv[4:]
+    asyncio.run(fill(place, number, urls[0] if urls else "") if verb == "fill" else run(place))

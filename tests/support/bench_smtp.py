@@ -1,10 +1,13 @@
-"""An SMTP server that only says yes, as fast as Python can: `python bench_smtp.py` prints its port and serves.
+"""An SMTP server that only says yes: `python bench_smtp.py [MILLISECONDS]` prints its port and serves.
 
-A process of its own, so that a bench measures the sender. It ends with its standard input.
+As fast as Python can, or each time after so long, as a server far away. A process of its own, so that a bench measures
+the sender. It ends with its standard input.
 """
 
 import asyncio
 import sys
+
+AFTER = float(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0.0
 
 
 class Yes(asyncio.Protocol):
@@ -12,7 +15,13 @@ class Yes(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport, self.buffer, self.in_body = transport, b"", False
-        transport.write(b"220 bench\r\n")
+        self.say(b"220 bench\r\n")
+
+    def say(self, line):
+        if AFTER:
+            asyncio.get_running_loop().call_later(AFTER, self.transport.write, line)
+        else:
+            self.transport.write(line)
 
     def data_received(self, data):
         self.buffer += data
@@ -24,18 +33,18 @@ class Yes(asyncio.Protocol):
             line, self.buffer = self.buffer[:place].upper(), self.buffer[place + len(end):]
             if self.in_body:
                 self.in_body = False
-                self.transport.write(b"250 ok\r\n")
+                self.say(b"250 ok\r\n")
             elif line.startswith(b"EHLO"):
-                self.transport.write(b"250-bench\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 30000000\r\n")
+                self.say(b"250-bench\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 30000000\r\n")
             elif line == b"DATA":
                 self.in_body = True
-                self.transport.write(b"354 go on\r\n")
+                self.say(b"354 go on\r\n")
             elif line == b"QUIT":
-                self.transport.write(b"221 bye\r\n")
+                self.say(b"221 bye\r\n")
                 self.transport.close()
                 return
             else:
-                self.transport.write(b"250 ok\r\n")
+                self.say(b"250 ok\r\n")
 
 
 async def main():

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from support.admin import Client
 from support.commands import CHECKOUT
 from support.offices import rows
 from support.smtp_server import SmtpServer
+from support.world import CAMPAIGN
 
 START = ("import sys; from pathlib import Path; from dispatcher.app import run_daemon; "
          "sys.exit(run_daemon(Path(sys.argv[1])))")
@@ -56,6 +57,13 @@ class Daemon:
 
     async def until_told(self, word: str) -> None:
         """Return once systemd has been told this word, anew; AssertionError where it ends before that."""
+        await self._until_told(lambda told: told == word)
+
+    async def until_told_of(self, beginning: str) -> None:
+        """The same, of a word that begins with this."""
+        await self._until_told(lambda told: told.startswith(beginning))
+
+    async def _until_told(self, fits: Callable[[str], bool]) -> None:
         loop = asyncio.get_running_loop()
         while True:
             hearing = asyncio.ensure_future(loop.sock_recv(self._heard, 4_096))
@@ -65,7 +73,7 @@ class Daemon:
                 raise AssertionError(self.logged)
             told = hearing.result().decode().split("\n")
             self.told += told
-            if word in told:
+            if any(map(fits, told)):
                 return
 
     async def until_logged(self, event: str, count: int = 1) -> dict[str, Any]:
@@ -102,13 +110,17 @@ class Daemon:
 
 @asynccontextmanager
 async def daemon(folder: Path, config: str = "dispatcher.toml", environ: Mapping[str, str] | None = None,
-                 before: Sequence[str] = ()) -> AsyncIterator[Daemon]:
-    """Start a daemon; killed at the end if it still runs. `before`: the words of a program that runs it."""
+                 before: Sequence[str] = (), first: str = "") -> AsyncIterator[Daemon]:
+    """Start a daemon; killed at the end if it still runs.
+
+    `before`: the words of a program that runs it. `first`: a program that is run in its process before it begins.
+    """
     with tempfile.TemporaryDirectory() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.setblocking(False)     # noqa: FBT003 -- the name of its only argument is a private one
         heard.bind(f"{place}/notify")
+        words = [*before, sys.executable, "-c", first + START, str(folder / config)]
         process = await asyncio.create_subprocess_exec(
-            *before, sys.executable, "-c", START, str(folder / config), cwd=folder, stderr=asyncio.subprocess.PIPE,
+            *words, cwd=folder, stderr=asyncio.subprocess.PIPE,
             env=os.environ | ALSO | {"NOTIFY_SOCKET": f"{place}/notify"} | (environ or {}),
         )
         one = Daemon(process, folder, heard)
@@ -120,8 +132,16 @@ async def daemon(folder: Path, config: str = "dispatcher.toml", environ: Mapping
             await one.ended()
 
 
-async def enqueue(one: Daemon, count: int, now: str) -> None:
-    """So many active customers, and a message for each."""
+def write(folder: Path, config: str) -> None:
+    """The files of a daemon, with one campaign."""
+    folder.chmod(0o700)
+    (folder / "dispatcher.toml").write_text(config)
+    (folder / "campaigns" / "delay").mkdir(parents=True)
+    (folder / "campaigns" / "delay" / "campaign.toml").write_text(CAMPAIGN)
+
+
+async def enqueue(one: Daemon, count: int, now: str, campaigns: Sequence[str] = ("delay",)) -> None:
+    """So many active customers, and a message for each: of these campaigns in turn."""
     async with one.client() as client:
         for first in range(0, count, AT_ONCE):
             people = [{"id": f"c{number}", "email": f"c{number}@mail.example", "name": f"N{number}",
@@ -129,8 +149,9 @@ async def enqueue(one: Daemon, count: int, now: str) -> None:
                       for number in range(first, min(first + AT_ONCE, count))]
             status, body = await client.call("customers.import", {"rows": rows(*people)})
             assert (status, body["result"]["faults"]) == (200, [])
-            requests = rows(*({"customer": person["id"]} for person in people))
-            status, body = await client.call("send.requests", {"campaign": "delay", "rows": requests})
+            requests = rows(*({"customer": f"c{number}", "campaign": campaigns[number % len(campaigns)]}
+                              for number in range(first, first + len(people))))
+            status, body = await client.call("send.requests", {"rows": requests})
             assert (status, body["result"]["queued"]) == (200, len(people))
 
 

@@ -31,9 +31,9 @@ You need not do anything.
 
 
 @contextlib.contextmanager
-def smtp_process():
-    """The port of an SMTP server that runs beside."""
-    with subprocess.Popen([sys.executable, str(Path(__file__).parent / "bench_smtp.py")],  # noqa: S603 -- our own script
+def smtp_process(*after):
+    """The port of an SMTP server that runs beside; its answers come at once, or after so many milliseconds."""
+    with subprocess.Popen([sys.executable, str(Path(__file__).parent / "bench_smtp.py"), *map(str, after)],  # noqa: S603 -- our own script
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield int(process.stdout.readline())

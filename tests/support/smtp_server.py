@@ -29,6 +29,7 @@ class Step:
     connection: int      # 1, 2, ...
     message: int         # of this connection: 1, 2, ...
     recipient: str = ""
+    sender: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ class _Session:
 
     async def answer(self, phase: str, *good: str) -> bytes:
         """Answer by the script or well; the code that was said."""
-        act = self.server.script(Step(phase, self.number, self.seen.messages, self.recipient))
+        act = self.server.script(Step(phase, self.number, self.seen.messages, self.recipient, self.sender))
         return await self.act(act or say(*good))
 
     async def act(self, act: Act, *, deaf: bool = False) -> bytes:
@@ -242,7 +243,7 @@ class _Session:
 
     async def take_body(self) -> None:
         lines, line = [], await self.line()
-        act = self.server.script(Step("body", self.number, self.seen.messages, self.recipient))
+        act = self.server.script(Step("body", self.number, self.seen.messages, self.recipient, self.sender))
         if act is not None:
             await self.act(act, deaf=True)
         while line != b".\r\n":

@@ -115,6 +115,8 @@ class World(Stage):
         self.crashes += 1
         cut_off(self.database)
         await self.abandon()
+        if self.engine.failed.done() and not self.engine.failed.cancelled():
+            self.engine.failed.exception()      # of the kill: some loop met it before it was cut short
         await self._ended()
 
     async def _ended(self) -> None:

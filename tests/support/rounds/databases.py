@@ -5,8 +5,9 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from support.postgresql import tell
-from support.rounds.round import Round, kill, producing
-from support.rounds.stage import LEASE, MACHINES
+from support.rounds.crew import crew
+from support.rounds.round import Round, producing
+from support.rounds.stage import MACHINES
 
 
 async def by_ended_sessions(one: Round) -> int:
@@ -32,38 +33,15 @@ async def by_turns(one: Round) -> int:
         await stage.produce(one.messages, 0)
         first.process.send_signal(signal.SIGTERM)
         assert await first.ended() == 0
-    strikes = {machine: asyncio.Queue[str]() for machine in MACHINES}
-    ready = asyncio.Semaphore(0)
-
-    async def lives(machine: str) -> None:
-        how = "begin"
-        while how:
-            async with stage.life(machine=machine) as living:
-                ready.release()
-                how = await strikes[machine].get()
-                if how == "stop":
-                    living.process.send_signal(signal.SIGSTOP)
-                    await asyncio.sleep(LEASE * 1.5)        # past its lease: this is what is tried
-                    living.process.send_signal(signal.SIGCONT)
-                    assert await living.ended() != 0
-                elif how:
-                    kill(living)
-                    await living.ended()
-                else:
-                    living.process.send_signal(signal.SIGTERM)
-                    assert await living.ended() == 0
-
-    async with asyncio.TaskGroup() as tasks:
-        for machine in MACHINES:
-            tasks.create_task(lives(machine))
-        for _ in MACHINES:
-            await ready.acquire()
+    async with crew(stage) as four:
         for number in range(one.breaks):
             await asyncio.sleep(chance.uniform(0.05, 0.6))      # a moment by chance
-            strikes[chance.choice(MACHINES)].put_nowait("stop" if number % 4 == 3 else "kill")
-            await ready.acquire()
-        for machine in MACHINES:
-            strikes[machine].put_nowait("")
+            machine = chance.choice(MACHINES)
+            if number % 4 == 3:
+                await four.stop(machine)
+            else:
+                four.kill(machine)
+            await four.ready()
     await stage.finish()
     return one.breaks
 

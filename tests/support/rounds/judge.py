@@ -5,7 +5,7 @@ Pure: tests/faults/test_judge.py shows that each figure can be other than nought
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -15,11 +15,17 @@ STILL: Final = frozenset({"queued", "sending"})
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """A letter whose last byte the server has read."""
+class Try:
+    """An attempt that the server knows of: it was told for whom it is."""
 
     name: Name
     at: int             # milliseconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Try):
+    """A letter whose last byte the server has read."""
+
     digest: bytes
 
 
@@ -37,6 +43,7 @@ class Record:
     """All that is known after a round."""
 
     told: frozenset[Name]               # what the producer was told is accepted
+    tries: Sequence[Try]
     copies: Sequence[Copy]
     kept: Mapping[Name, Kept]
     lanes: Mapping[str, str]            # campaign -> lane: each has one
@@ -76,11 +83,11 @@ def judge(record: Record, kills: int) -> Figures:
     for copy in record.copies:
         by_name[copy.name].append(copy)
     known = {name: copies for name, copies in by_name.items() if name in record.kept}
-    steps, unreserved = _steps(record, known)
+    steps, unreserved = by_step(record, record.copies)
     return Figures(
         kills=kills, messages=len(record.told),
         lost=sum(_is_lost(record.kept.get(name), by_name.get(name, ())) for name in record.told),
-        over=sum(max(count - record.allowance, 0) for count in steps.values()),
+        over=over(record, steps),
         copies=sum(len(copies) - 1 for copies in by_name.values()),
         doubts=sum(one.doubts for one in record.kept.values()),
         excess=sum(_excess(record.kept[name], len(copies)) for name, copies in known.items()),
@@ -98,18 +105,20 @@ def _excess(kept: Kept, copies: int) -> int:
     return max(copies - (kept.state == "accepted") - kept.doubts, 0)
 
 
-def _steps(record: Record, known: Mapping[Name, Sequence[Copy]]) -> tuple[Counter[tuple[str, int]], int]:
-    """The copies of each lane and step, and how many there are that no slot had begun for."""
+def by_step(record: Record, seen: Iterable[Try]) -> tuple[Counter[tuple[str, int]], int]:
+    """What the server saw of each lane and step, and of how much no slot had begun; of what the store knows."""
     steps: Counter[tuple[str, int]] = Counter()
     unreserved = 0
-    for name, copies in known.items():
-        slots = record.kept[name].slots
-        for copy in copies:
-            begun = [slot for slot in slots if slot <= copy.at]
+    for one in seen:
+        if one.name in record.kept:
+            begun = [slot for slot in record.kept[one.name].slots if slot <= one.at]
             if begun:
-                steps[record.lanes[name[0]], begun[-1] - begun[-1] % record.step] += 1
+                steps[record.lanes[one.name[0]], begun[-1] - begun[-1] % record.step] += 1
             else:
                 unreserved += 1
     return steps, unreserved
 
 
+def over(record: Record, steps: Mapping[tuple[str, int], int]) -> int:
+    """How much of it is above the allowances of the steps."""
+    return sum(max(count - record.allowance, 0) for count in steps.values())

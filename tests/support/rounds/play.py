@@ -8,9 +8,9 @@ from pathlib import Path
 
 from support.cluster import Cluster, Pair, cluster, pair
 from support.postgresql import new_database
-from support.rounds.judge import Figures, judge
+from support.rounds.judge import Figures, Record, judge
 from support.rounds.round import Round, Row
-from support.rounds.stage import Stage
+from support.rounds.stage import Pace, Stage
 from support.smtp_server import SmtpServer
 
 from dispatcher.store.database import Database
@@ -29,16 +29,36 @@ class Size:
 
 async def play(row: Row, store: str, size: Size, seed: int) -> Figures:
     """Play it; its figures."""
+    async with staged(store, row.server, seed, Pace(size.allowance)) as set_up:
+        set_up.stage.flaws = row.flaws
+        done = await row.play(Round(set_up.stage, size.messages // 2, min(size.breaks, row.most), set_up.address,
+                                    set_up.server))
+        return judge(await set_up.record(), done)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is there before anything is played."""
+
+    stage: Stage
+    address: Address | None                 # of its store in PostgreSQL
+    server: Cluster | Pair | None           # the server of it that is its own
+
+    async def record(self) -> Record:
+        """All that is known when all is over."""
+        database = await _opened(self.stage.folder, self.address)
+        try:
+            return await self.stage.record(database)
+        finally:
+            await database.close()
+
+
+@asynccontextmanager
+async def staged(store: str, own: str, seed: int, pace: Pace) -> AsyncIterator[Setting]:
+    """A stage on a kind of store, for as long as the block takes; `own`: as in a row."""
     with tempfile.TemporaryDirectory(prefix="round-") as name:
-        async with SmtpServer() as server, _place(store, row.server) as (address, own):
-            stage = Stage(Path(name), _url(address), server, seed, size.allowance)
-            stage.flaws = row.flaws
-            done = await row.play(Round(stage, size.messages // 2, min(size.breaks, row.most), address, own))
-            database = await _opened(Path(name), address)
-            try:
-                return judge(await stage.record(database), done)
-            finally:
-                await database.close()
+        async with SmtpServer() as server, _place(store, own) as (address, cluster_of_it):
+            yield Setting(Stage(Path(name), _url(address), server, seed, pace), address, cluster_of_it)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -19,14 +20,13 @@ from aiohttp import ClientError
 from sqlalchemy import select
 from support.daemons import Daemon, daemon, since
 from support.offices import rows
-from support.rounds.judge import Copy, Kept, Name, Record
+from support.rounds.judge import Copy, Kept, Name, Record, Try
 from support.smtp_server import CLOSE, Act, SmtpServer, Step, say
 
 from dispatcher.store.database import Database
 from dispatcher.store.tables import attempts, messages
 from dispatcher.store.truth import untrue
 
-STEP: Final = 5_000
 LEASE: Final = 2            # seconds
 MACHINES: Final = (".", "second", "third", "fourth")
 STILL: Final = 40           # seconds without any progress: eight steps
@@ -41,8 +41,8 @@ url = "{store}"
 {lease}[ramps.even]
 start = {allowance}
 ceiling = {allowance}
-step = "5s"
-every = "500ms"
+step = "{step}ms"
+every = "{every}ms"
 hours = "00:00-24:00"
 timezone = "UTC"
 offset = "0s"
@@ -71,13 +71,23 @@ text = "Dear {{{{ customer.name }}}}."
 Strike = Callable[[Step], Act | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The ramp of each lane."""
+
+    allowance: int      # of a step
+    step: int = 5_000   # milliseconds
+    every: int = 500    # likewise, from slot to slot
+
+
 class Stage:
     """A round's own folder, store, server and people."""
 
-    def __init__(self, folder: Path, store: str, server: SmtpServer, seed: int, allowance: int) -> None:
-        self.folder, self.server, self.allowance = folder, server, allowance
+    def __init__(self, folder: Path, store: str, server: SmtpServer, seed: int, pace: Pace) -> None:
+        self.folder, self.server, self.pace = folder, server, pace
         self.chance = random.Random(seed)       # noqa: S311 -- spreads faults, guards nothing
         self.told: set[Name] = set()
+        self.tries: list[Try] = []
         self.strike: Strike = lambda _: None    # what befalls at a line of a hand-over, before anything else
         self.flaws = 0.0                        # share of hand-overs that the server itself fails
         self.asked: Callable[[], None] = lambda: None    # called when a request has just been sent
@@ -90,7 +100,8 @@ class Stage:
 
     def _write(self, store: str) -> None:
         lease = f'lease = "{LEASE}s"\n' if store.startswith("postgresql") else ""
-        config = _CONFIG.format(store=store, allowance=self.allowance, lease=lease)
+        config = _CONFIG.format(store=store, lease=lease, allowance=self.pace.allowance, step=self.pace.step,
+                                every=self.pace.every)
         config += "".join(_SENDER.format(name=name, port=self.server.port) for name in CAMPAIGNS)
         for machine in MACHINES:
             folder = self.folder / machine
@@ -103,6 +114,8 @@ class Stage:
                 (place / "campaign.toml").write_text(_CAMPAIGN.format(name=name))
 
     def _script(self, step: Step) -> Act | None:
+        if step.phase == "rcpt":
+            self.tries.append(Try(_name(step.sender, step.recipient), self._instant(asyncio.get_running_loop().time())))
         struck = self.strike(step)
         if struck is not None or step.phase not in {"rcpt", "dot"} or self.chance.random() >= self.flaws:
             return struck
@@ -135,31 +148,35 @@ class Stage:
                 if self._living.done():     # else somebody waits for it, and this life never came to it
                     self._living = asyncio.get_running_loop().create_future()
 
-    async def people(self, one: Daemon, count: int) -> None:
+    async def people(self, one: Daemon, count: int, first: int = 0) -> None:
         """So many active customers, whose number is in their address."""
         now = await since(one)
         async with one.client() as client:
-            for start in range(0, count, FILE):
+            for start in range(first, first + count, FILE):
                 people = [{"id": f"c{number}", "email": f"c{number}@mail.example", "name": f"N{number}",
-                           "last_active_at": now} for number in range(start, min(start + FILE, count))]
+                           "last_active_at": now} for number in range(start, min(start + FILE, first + count))]
                 status, body = await client.call("customers.import", {"rows": rows(*people)})
                 assert (status, body["result"]["faults"]) == (200, [])
 
     async def produce(self, count: int, lives: int) -> None:
-        """Send both campaigns to everyone, each request again until somebody says that it is accepted.
+        """Send both campaigns to so many, each request again until somebody says that it is accepted.
 
         Evenly over so many lives from now on, so that there is always something new on its way in.
         """
         asked = [(campaign, [f"c{number}" for number in range(start, min(start + CHUNK, count))])
                  for start in range(0, count, CHUNK) for campaign in CAMPAIGNS]
-        first = self.lives
+        before = self.lives
         for number, (campaign, ids) in enumerate(asked):
-            while (self.lives - first) * len(asked) < number * lives:
+            while (self.lives - before) * len(asked) < number * lives:
                 self._born.clear()
                 await self._born.wait()
-            while not await self._accepted(campaign, ids):  # noqa: ASYNC110 -- as said below
-                await asyncio.sleep(0.02)       # it is ending, and nobody says when the next one lives
-            self.told |= {(campaign, one) for one in ids}
+            await self.say(campaign, ids)
+
+    async def say(self, campaign: str, ids: Sequence[str]) -> None:
+        """One request, again until somebody says that it is accepted."""
+        while not await self._accepted(campaign, ids):  # noqa: ASYNC110 -- as said below
+            await asyncio.sleep(0.02)       # it is ending, and nobody says when the next one lives
+        self.told |= {(campaign, one) for one in ids}
 
     async def _accepted(self, campaign: str, ids: Sequence[str]) -> bool:
         one = await asyncio.shield(self._living)
@@ -205,12 +222,18 @@ class Stage:
             kept = {(campaign, customer): Kept(state, doubts, slots.get(number, ())) for number, campaign, customer,
                     state, doubts in await tx.execute(select(m.id, m.campaign, m.customer, m.state, m.doubts))}
             lies = await untrue(tx)
-        return Record(frozenset(self.told), self._copies(), kept, {name: f"{name}/other" for name in CAMPAIGNS},
-                      self.allowance, STEP, lies)
+        return Record(frozenset(self.told), self.tries, self._copies(), kept,
+                      {name: f"{name}/other" for name in CAMPAIGNS}, self.pace.allowance, self.pace.step, lies)
 
     def _copies(self) -> Sequence[Copy]:
-        return [Copy((mail.sender.partition("@")[0], mail.recipient.partition("@")[0]),
-                     round(1000 * (self._epoch + mail.at)), hashlib.sha256(mail.data).digest())
+        return [Copy(_name(mail.sender, mail.recipient), self._instant(mail.at), hashlib.sha256(mail.data).digest())
                 for mail in self.server.mails]
 
+    def _instant(self, at: float) -> int:
+        """A time of the loop's clock as an instant."""
+        return round(1000 * (self._epoch + at))
 
+
+def _name(sender: str, recipient: str) -> Name:
+    """The campaign and the customer that the addresses of an envelope stand for."""
+    return sender.partition("@")[0], recipient.partition("@")[0]
