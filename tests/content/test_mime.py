@@ -1,6 +1,7 @@
 """Bytes: exact whatever the words hold, CRLF only, no long line, only our headers, the same every time."""
 
 import re
+from binascii import b2a_qp
 from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -14,7 +15,7 @@ from config.addresses import parse_mailbox
 from dispatcher.content import readback, skeleton
 from dispatcher.content.faults import MessageFault
 from dispatcher.content.headers import mailbox_bytes, subject_bytes
-from dispatcher.content.mime import body_bytes, identity, normalised
+from dispatcher.content.mime import body_bytes, identity, normalised, quoted_printable
 from dispatcher.content.skeleton import SenderIdentity, prepare
 
 WORDS = campaign("{{ data.subject }}", "{{ data.text }}", "{{ data.html | safe }}")
@@ -107,6 +108,18 @@ def test_every_awkward_body_arrives_as_it_was(text: str, alone: bool) -> None:  
 )
 def test_the_lightest_encoding_that_is_safe_is_taken(text: str, encoding: str) -> None:
     assert body_bytes(text).startswith(f"Content-Transfer-Encoding: {encoding}\r\n\r\n".encode())
+
+
+@given(st.text(st.sampled_from("ab=. \t\n\x00\u00fc\u0434\U0001f600"), max_size=400) | BODY_TEXT)
+@example("x" * 75 + "\n" + "y" * 76 + "\n" + "=" * 26 + "\n")
+@example("\u00fc" * 600 + "\n\u00fc\n")
+@example("\u00fc.\n.\n")
+@example(".\n=")
+@example("\u00fc \n")
+@example("".join(map(chr, range(160, 200))))
+def test_text_is_quoted_as_binascii_quotes_it(text: str) -> None:
+    octets = normalised(text).encode()
+    assert quoted_printable(octets) == b2a_qp(octets.replace(b"\n", b"\r\n"))
 
 
 def test_lines_of_encoded_bodies_stay_short() -> None:
