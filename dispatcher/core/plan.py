@@ -92,7 +92,7 @@ def plan(
 
 def _assumed(batches: Sequence[PlannedBatch], waits: Mapping[str, int]) -> dict[str, int]:
     """The canaries that batches are planned behind: campaign -> when it is judged."""
-    behind = {campaign for batch in batches for campaign in batch.campaigns if batch.at >= waits.get(campaign, NEVER)}
+    behind = {campaign for batch in batches for campaign, _ in batch.parts if batch.at >= waits.get(campaign, NEVER)}
     return {campaign: waits[campaign] for campaign in sorted(behind)}
 
 
@@ -133,7 +133,7 @@ def _endings(
                 queued[run.campaign] += run.count
     for batch in batches:
         last_at = batch.last_at
-        for campaign, count in batch.campaigns.items():
+        for (campaign, _), count in batch.parts.items():
             placed[campaign] += count
             last[campaign] = max(last_at, last.get(campaign, 0))
     found = []

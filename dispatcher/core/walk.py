@@ -5,8 +5,8 @@ start or, where nothing is due then, as soon as something is: late, with the res
 due after its lane's slot has been released waits for the next one. Slots that have nothing to release are jumped over.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from config.ramps import Ramp
@@ -79,12 +79,20 @@ class PlannedBatch:
     until: int
     lane: str
     size: int
-    segments: Mapping[str, int]
-    campaigns: Mapping[str, int]
+    parts: Parts                    # (campaign, segment) -> messages: a plan may have tens of thousands of these
     limit: Limit                    # what keeps it from being larger
     after: After = After.NOTHING
     allowance: int = 0              # of its step
-    parts: Mapping[tuple[str, str], int] = field(default_factory=dict)     # (campaign, segment) -> messages
+
+    @property
+    def campaigns(self) -> dict[str, int]:
+        """Campaign -> messages."""
+        return _summed((campaign, count) for (campaign, _), count in self.parts.items())
+
+    @property
+    def segments(self) -> dict[str, int]:
+        """Segment -> messages, of all campaigns."""
+        return _summed((segment, count) for (_, segment), count in self.parts.items())
 
     @property
     def last_at(self) -> int:
@@ -147,16 +155,10 @@ class Walk:
         self._ledger.last_at = at
         self._reputation = climbed(self._reputation, slot)
         limit = size.limit if taken == size.value else purse.stopped_by or Limit.BACKLOG
-        segments: dict[str, int] = {}
-        campaigns: dict[str, int] = {}
-        for (campaign, segment), count in parts.items():
-            segments[segment] = segments.get(segment, 0) + count
-            campaigns[campaign] = campaigns.get(campaign, 0) + count
-        after = self._after(slot, campaigns, purse.meter)
+        after = self._after(slot, {campaign for campaign, _ in parts}, purse.meter)
         self._since, self._idle = slot.end, False
         self._slot = next_slot(self._ramp, self.lane, slot.end)
-        return PlannedBatch(at, slot.end, self.lane, taken, segments, campaigns, limit, after,
-                            self._ledger.allowed, parts)
+        return PlannedBatch(at, slot.end, self.lane, taken, parts, limit, after, self._ledger.allowed)
 
     def _pass_by(self, slot: Slot, opens_at: int) -> None:
         """All that is due is stopped by bounds over lanes: the slot is gone, and the next may be a while away."""
@@ -180,6 +182,13 @@ class Walk:
             return After.NOTHING
         judged = any(meter.waits.get(campaign) == self._since for campaign in campaigns)
         return After.CANARY if judged else After.WAITING
+
+
+def _summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, count in counts:
+        found[name] = found.get(name, 0) + count
+    return found
 
 
 def _was_closed(ramp: Ramp, since: int, slot: Slot) -> bool:

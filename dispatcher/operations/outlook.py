@@ -131,16 +131,12 @@ def _ours(items: Iterable[Item]) -> list[Coming]:
 
 def _released(some: Iterable[Coming], campaign: str) -> list[PlannedBatch]:
     """What of the batches on their way has still to begin."""
-    segments: defaultdict[tuple[int, int, str], Counter[str]] = defaultdict(Counter)
-    campaigns: defaultdict[tuple[int, int, str], Counter[str]] = defaultdict(Counter)
+    batches: defaultdict[tuple[int, int, str], Counter[tuple[str, str]]] = defaultdict(Counter)
     for one in some:
         if campaign in {"", one.campaign}:
-            segments[one.slot, one.slot_ends, one.lane][one.segment] += one.count
-            campaigns[one.slot, one.slot_ends, one.lane][one.campaign] += one.count
-    return [
-        PlannedBatch(start, end, lane, found.total(), found, campaigns[start, end, lane], Limit.BACKLOG)
-        for (start, end, lane), found in sorted(segments.items())
-    ]
+            batches[one.slot, one.slot_ends, one.lane][one.campaign, one.segment] += one.count
+    return [PlannedBatch(start, end, lane, parts.total(), parts, Limit.BACKLOG)
+            for (start, end, lane), parts in sorted(batches.items())]
 
 
 def _lane(lane: LaneNow, batch: PlannedBatch | None) -> Result:

@@ -42,16 +42,14 @@ def told(outlook: Outlook, until: int | None, campaign: str, out: Sequence[Plann
 def shown(batch: PlannedBatch, limit: str = "") -> Result:
     """A batch as results have it."""
     return {"at": said(batch.at), "until": said(batch.until), "lane": batch.lane, "size": batch.size,
-            "segments": dict(batch.segments), "campaigns": dict(batch.campaigns), "limit": limit or str(batch.limit),
+            "segments": batch.segments, "campaigns": batch.campaigns, "limit": limit or str(batch.limit),
             "after": str(batch.after)}
 
 
 def part_of(batch: PlannedBatch, campaign: str) -> PlannedBatch:
     """One campaign's part of a batch."""
     parts = {place: count for place, count in batch.parts.items() if place[0] == campaign}
-    size = sum(parts.values())
-    return replace(batch, size=size, segments={segment: count for (_, segment), count in parts.items()},
-                   campaigns={campaign: size}, parts=parts)
+    return replace(batch, size=sum(parts.values()), parts=parts)
 
 
 def _end(whole: Plan, campaign: str) -> Result:

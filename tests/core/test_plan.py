@@ -51,10 +51,14 @@ def test_a_plan_is_a_timetable_that_grows_with_the_ramp() -> None:
 
 def test_a_batch_names_its_slot_and_what_is_in_it() -> None:
     assert plan([view(run(1, "DE"), run(1, "FR", "sale"))], SEVEN).batches == [
-        PlannedBatch(at("2026-03-02 08:00"), at("2026-03-02 09:00"), LANE, 2, {"DE": 1, "FR": 1},
-                     {"news": 1, "sale": 1}, Limit.ALLOWANCE, After.HOURS, 8,
-                     {("news", "DE"): 1, ("sale", "FR"): 1}),
+        PlannedBatch(at("2026-03-02 08:00"), at("2026-03-02 09:00"), LANE, 2,
+                     {("news", "DE"): 1, ("sale", "FR"): 1}, Limit.ALLOWANCE, After.HOURS, 8),
     ]
+
+
+def test_a_batch_counts_its_campaigns_and_its_segments() -> None:
+    batch = PlannedBatch(0, 1, LANE, 6, {("news", "DE"): 1, ("sale", "FR"): 2, ("news", "FR"): 3}, Limit.BACKLOG)
+    assert (batch.campaigns, batch.segments) == ({"news": 4, "sale": 2}, {"DE": 1, "FR": 5})
 
 
 def test_the_end_is_the_start_of_the_very_last_message() -> None:
