@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from config.faults import ConfigFaults
 from config.load import Loaded, load
 from config.model import Settings
-from dispatcher import logs, packages, service
+from dispatcher import collector, logs, packages, service
 from dispatcher.clock import SystemClock
 from dispatcher.engine import resolver
 from dispatcher.engine.daemon import Engine
@@ -24,6 +23,7 @@ from dispatcher.engine.journal import Journal
 from dispatcher.engine.watch import Watch
 from dispatcher.engine.ways import Ways
 from dispatcher.engine.works import Works
+from dispatcher.operations.aside import Aside
 from dispatcher.operations.office import Office
 from dispatcher.operations.reload import Reloader, apply_folder, follow_all
 from dispatcher.policy import policy_of
@@ -41,9 +41,6 @@ WRONG: Final = 2
 SWITCH: Final = 0.0005
 """Seconds after which Python lets another thread run. The store works in one of its own, and with the usual 5 ms every
 answer of it would come up to 5 ms late while the loop is busy: later than messages are apart."""
-COLLECTION: Final = (5_000, 20, 100)
-"""Python looks for cycles less often than it would: each look stops everything for some milliseconds while thousands
-of messages are under way, and they leave no cycles behind."""
 ANSWERING_TAKES: Final = 5.0     # seconds that requests under way get at the end
 
 log = structlog.get_logger()
@@ -71,15 +68,16 @@ def run_daemon(config_path: Path) -> int:
 @contextlib.asynccontextmanager
 async def open_office(settings: Settings, role: str) -> AsyncIterator[Office]:
     """The store opened for one command, without a daemon here. StoreLockedError says who has it."""
-    database = await open_database(settings.store, role)
+    database, aside = await open_database(settings.store, role), Aside(process=True)
     try:
         works = _works(database, settings)
         await resolver.load(works)
-        office = Office(works)
+        office = Office(works, aside=aside)
         yield office
         with contextlib.suppress(DBAPIError):       # what was done is done; they hear of it with the next change
             await office.tell_others()
     finally:
+        aside.close()
         await database.close()
 
 
@@ -124,9 +122,7 @@ async def _serve(config_path: Path, works: Works, signals: service.Signals) -> i
     following = asyncio.create_task(_follow(works, applied))
     try:
         async with _admin(office, reloader):
-            gc.collect()
-            gc.freeze()   # what lives from here on is looked at, not the program itself
-            gc.set_threshold(*COLLECTION)
+            collector.spare(collector.DAEMON)
             went_well = await service.run(engine, signals, office.reload)
             following.cancel()
             await asyncio.gather(following, reloader.settle(), return_exceptions=True)

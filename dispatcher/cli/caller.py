@@ -72,6 +72,11 @@ class Caller:
         self._warn_of_faults()
         return result
 
+    @property
+    def works_alone(self) -> bool:
+        """Whether the store is open in this process."""
+        return self._office is not None
+
     def close(self) -> None:
         """Give the store back; the next call looks for a daemon again."""
         office, self._office = self._office, None

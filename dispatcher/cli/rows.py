@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from dispatcher import collector
 from dispatcher.cli.output import FAILED, WRONG, CliError, complain, progress
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 8_000            # rows of one request
 CHUNK_BYTES: Final = 2 * 1024 * 1024    # and about so much text: one request stays small whatever the rows hold
+BLOCK: Final = 2 * 1024 * 1024          # bytes of lines in one request
+BLOCK_ALONE: Final = 8 * 1024 * 1024    # and where no daemon has to read them between its messages
 NAMED: Final = 100              # bad rows that are named on standard error
 
 Take = Callable[[list[dict[str, Any]]], Mapping[str, Any]]      # an operation on one chunk of rows
-Fix = Callable[[dict[str, Any]], str]                           # completes a row's values; a reason refuses it
 
 
 @dataclass
@@ -87,13 +89,32 @@ class Tally:
         return FAILED if self.refused else 0
 
 
-def take_file(source: str, tally: Tally, take: Take, fix: Fix | None = None, kind: str = "") -> None:
+def take_lines(source: str, tally: Tally, take: Callable[[int, str], Mapping[str, Any]], size: int) -> None:
+    """Feed a file's lines to an operation, so many bytes at once, each time with the number of the first.
+
+    What is no text is told here; all else about a line is for the operation to say.
+    """
+    collector.spare(collector.COMMAND)
+    with _opened(source) as (file, whole), progress(tally.name, whole) as advance:
+        from dispatcher.intake.blocks import read_blocks  # noqa: PLC0415 -- --help needs none of it
+
+        for block in read_blocks(file, size):
+            for line, reason in block.bad:
+                tally.refuse(line, reason)
+            result = take(block.first, block.text)
+            tally.read += result["read"]
+            tally.add(result)
+            advance(file.tell() if whole is not None else tally.read)
+
+
+def take_file(source: str, tally: Tally, take: Take) -> None:
     """Feed a file's rows to an operation; "-" is standard input."""
+    collector.spare(collector.COMMAND)
     with _opened(source) as (file, size), progress(tally.name, size) as advance:
         from dispatcher.intake.rows import KINDS, read_rows  # noqa: PLC0415 -- --help needs none of it
 
-        rows = read_rows(file, kind or KINDS.get(Path(source).suffix.lower(), ""))
-        for chunk in _chunks(rows, fix, file.tell if size is not None else None):
+        rows = read_rows(file, KINDS.get(Path(source).suffix.lower(), ""))
+        for chunk in _chunks(rows, file.tell if size is not None else None):
             tally.read += chunk.read
             for line, reason in chunk.refused:
                 tally.refuse(line, reason)
@@ -104,7 +125,7 @@ def take_file(source: str, tally: Tally, take: Take, fix: Fix | None = None, kin
 
 @dataclass
 class _Chunk:
-    """Rows of a file as an operation takes them, and those among them that cannot be read or do not pass."""
+    """Rows of a file as an operation takes them, and those among them that cannot be read."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
@@ -139,7 +160,7 @@ def shown_name(source: str) -> str:
     return "stdin" if source == "-" else source
 
 
-def _chunks(rows: "Iterator[Row | BadRow]", fix: Fix | None, tell: Callable[[], int] | None) -> Iterator[_Chunk]:
+def _chunks(rows: "Iterator[Row | BadRow]", tell: Callable[[], int] | None) -> Iterator[_Chunk]:
     """The rows in chunks; `tell` says how far the file has been read."""
     from dispatcher.intake.rows import BadRow  # noqa: PLC0415 -- --help needs none of it
 
@@ -149,12 +170,8 @@ def _chunks(rows: "Iterator[Row | BadRow]", fix: Fix | None, tell: Callable[[], 
             chunk.refused.append((row.line, row.reason))
         else:
             chunk.read += 1
-            reason = fix(row.values) if fix is not None else ""
-            if reason:
-                chunk.refused.append((row.line, reason))
-            else:
-                chunk.rows.append({"line": row.line, "values": row.values})
-                size += row.size
+            chunk.rows.append({"line": row.line, "values": row.values})
+            size += row.size
         if chunk.full or size >= CHUNK_BYTES:
             chunk.upto = tell() if tell is not None else 0
             yield chunk

@@ -17,7 +17,7 @@ from dispatcher.cli.output import (
     progress,
 )
 from dispatcher.cli.plan import ending
-from dispatcher.cli.rows import CHUNK, Tally, shown_name, take_file
+from dispatcher.cli.rows import BLOCK, BLOCK_ALONE, CHUNK, Tally, shown_name, take_lines
 from dispatcher.cli.verb import Desk, verb
 
 CampaignArgument = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaign's id.")]
@@ -76,12 +76,9 @@ def _to_customers(desk: Desk, campaign: str, customers: list[str], late_before: 
 
 
 def _from_file(desk: Desk, campaign: str, file: str, late_before: Late) -> int:
-    def fix(values: dict[str, Any]) -> str:
-        named = values.setdefault("campaign", campaign)
-        return "" if named == campaign else f"campaign: is {named!r}, and this sends {campaign}; send it by itself"
-
     tally = Tally(shown_name(file), keep=desk.json)
-    take_file(file, tally, lambda rows: desk.call("send.requests", rows=rows, campaign=campaign), fix, "ndjson")
+    take_lines(file, tally, lambda first, text: desk.call("send.lines", campaign=campaign, first=first, text=text),
+               BLOCK_ALONE if desk.works_alone else BLOCK)
     return _finish(desk, campaign, tally, late_before)
 
 

@@ -54,6 +54,11 @@ class Desk:
         """As call, but only where a daemon listens; None where there is none."""
         return self._calling().call_daemon(operation, args)
 
+    @property
+    def works_alone(self) -> bool:
+        """Whether the store is open here, for want of a daemon."""
+        return self._caller is not None and self._caller.works_alone
+
     def show(self, result: Mapping[str, Any], view: Callable[[Mapping[str, Any]], Iterable[Block]]) -> None:
         """Print a result: as JSON where that was asked for, else as its view."""
         if self.json:

@@ -29,8 +29,7 @@ class SendRequest(NamedTuple):      # no dataclass: one is made for every line o
     campaign: str
     customer_id: str
     customer_update: CustomerUpdate | None   # laid over the customer before the message is accepted
-    data: Mapping[str, Any]
-    data_json: str                           # the same, as canonical JSON: what the store keeps
+    data_json: str                           # the producer's data as canonical JSON: what the store keeps
     key: str
     priority: Priority | None                # None: as the campaign's category has it
     not_before: int | None
@@ -45,8 +44,7 @@ def parse_request(values: Mapping[str, Any], now: int) -> SendRequest:
     campaign = _campaign(values.get("campaign"))
     update = _customer(values.get("customer"), now)
     customer = update.customer.id if update else check_id("customer", values.get("customer"))
-    data = {} if values.get("data") is None else values["data"]
-    data_json = _data(data)
+    data_json = _data({} if values.get("data") is None else values["data"])
     priority = _priority(values.get("priority"))
     not_before, expires_at = _instant(values, "not_before"), _instant(values, "expires_at")
     if not_before is not None and expires_at is not None and expires_at <= not_before:
@@ -57,7 +55,6 @@ def parse_request(values: Mapping[str, Any], now: int) -> SendRequest:
         campaign=campaign,
         customer_id=customer,
         customer_update=update,
-        data=data,
         data_json=data_json,
         key=key,
         priority=priority,

@@ -20,7 +20,9 @@ CELL_LENGTH: Final = 64 * 1024
 COLUMNS: Final = 1_000
 KINDS: Final = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _READ_AGAIN: Final = 1_000            # lines at most that are read a second time behind an unclosed quote
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
+_WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
+TOO_LONG: Final = f"is longer than {ROW_BYTES} bytes"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -64,6 +66,11 @@ def neutralise(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
+def is_wide(start: bytes) -> str:
+    """Why a file that begins so cannot be read as lines; "" where it can."""
+    return "the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8" if start.startswith(_WIDE) else ""
+
+
 class _Lines:
     """The physical lines of a stream, counted and bounded; csv gets them decoded; a row's can be read again."""
 
@@ -77,10 +84,10 @@ class _Lines:
 
     def open(self) -> str:
         """Take off the byte order mark; a reason if the text is in a wide encoding."""
-        first = self._readline(ROW_BYTES + 1 + len(_BOM))
-        if first.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return "the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8"
-        if first := first.removeprefix(_BOM):
+        first = self._readline(ROW_BYTES + 1 + len(BOM))
+        if trouble := is_wide(first):
+            return trouble
+        if first := first.removeprefix(BOM):
             self._again.append(first)
         return ""
 
@@ -156,16 +163,17 @@ def _read_ndjson(lines: _Lines) -> Iterator[Row | BadRow]:
             return
         if lines.size > ROW_BYTES:
             lines.skip(quoted=False)
-            yield BadRow(number, f"is longer than {ROW_BYTES} bytes")
+            yield BadRow(number, TOO_LONG)
         elif not line.isspace():
-            yield _object_row(number, line)
+            yield object_row(number, line)
 
 
-def _object_row(number: int, line: bytes) -> Row | BadRow:
+def object_row(number: int, line: bytes | str) -> Row | BadRow:
+    """The row that one line of NDJSON holds."""
     try:
         value = strict_json(line)
     except ValueError as error:
-        return BadRow(number, _not_utf8(line) or str(error))
+        return BadRow(number, (not_utf8(line) if isinstance(line, bytes) else "") or str(error))
     if not isinstance(value, dict):
         return BadRow(number, 'is no JSON object; write one a line: {"id": ...}')
     return Row(number, value, len(line))
@@ -205,13 +213,13 @@ def _cells(lines: _Lines) -> Iterator[tuple[int, list[str] | str]]:
             return
         except _TooLargeError:
             lines.skip(quoted=True)
-            yield number, f"is longer than {ROW_BYTES} bytes{_after(lines)}"
+            yield number, TOO_LONG + _after(lines)
         except csv.Error as error:
             reason = _csv_reason(str(error), lines)
             yield number, reason
         else:
             if lines.undecoded:
-                yield number, next(filter(None, map(_not_utf8, lines.taken)))
+                yield number, next(filter(None, map(not_utf8, lines.taken)))
             elif lines.size > CELL_LENGTH and any(len(cell) > CELL_LENGTH for cell in cells):
                 yield number, f"has a cell of more than {CELL_LENGTH} characters"
             elif cells:
@@ -239,7 +247,8 @@ def _after(lines: _Lines) -> str:
     return f"; is a quote not closed? Reading goes on in line {lines.line + 1}"
 
 
-def _not_utf8(line: bytes) -> str:
+def not_utf8(line: bytes) -> str:
+    """Why a line is no text; "" if it is."""
     try:
         line.decode()
     except UnicodeDecodeError as error:

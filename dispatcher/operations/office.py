@@ -5,7 +5,7 @@ has opened the store by itself. An operation need not know which.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
@@ -16,6 +16,7 @@ from dispatcher.engine.daemon import Engine
 from dispatcher.engine.underway import Item
 from dispatcher.engine.works import Works
 from dispatcher.intake.strict import CONTROLS
+from dispatcher.operations.aside import Aside
 from dispatcher.store import changes, instances
 from dispatcher.store.changes import Change
 
@@ -23,6 +24,10 @@ Kind = Literal["usage", "unknown", "conflict", "failed"]
 Result = dict[str, Any]
 MOST_ROWS: Final = 8_000
 LONGEST_LIST: Final = 1_000
+PART: Final = 2_000
+"""Requests of one transaction: a few hundredths of a second, in which nobody else has the store."""
+PART_ALONE: Final = 32_000
+"""The same where there is nobody else. Each page of an index is then written for many requests, and not for one."""
 
 
 class OperationError(Exception):
@@ -49,6 +54,7 @@ class Office:
     since: int = 0                                                # when the daemon started
     faults: Sequence[str] = ()                                    # of campaigns that could not be applied at start
     stirred: bool = False                                         # without a daemon: others have to look again
+    aside: Aside = field(default_factory=Aside)                   # where files are read
 
     def wake(self) -> None:
         """Something changed that the engine should look at."""
@@ -68,6 +74,13 @@ class Office:
         What other daemons have released they stop themselves, within a second: see `elsewhere`.
         """
         return await self.engine.stop_items(covers, reason) if self.engine is not None else 0
+
+    async def part(self) -> int:
+        """Requests of one transaction just now."""
+        if self.engine is not None:
+            return PART
+        async with self.works.database.transaction() as tx:
+            return PART if await self.elsewhere(tx) else PART_ALONE
 
     async def elsewhere(self, tx: AsyncConnection) -> bool:
         """Whether other daemons live, which may have released what is being stopped: nobody has counted that."""

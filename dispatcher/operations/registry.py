@@ -20,6 +20,7 @@ from dispatcher.operations import (
     providers,
     reload,
     report,
+    requests,
     send,
     suppressions,
 )
@@ -48,7 +49,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "campaign.preview": Operation(preview.PreviewArgs, preview.preview),
     "campaign.approve": Operation(campaigns.ApproveArgs, campaigns.approve),
     "campaign.cancel": Operation(campaigns.CancelArgs, campaigns.cancel),
-    "send.requests": Operation(send.RequestsArgs, send.requests),
+    "send.requests": Operation(requests.RequestsArgs, requests.requests),
+    "send.lines": Operation(requests.LinesArgs, requests.lines),
     "send.audience": Operation(send.AudienceArgs, send.audience),
     "send.step": Operation(send.StepArgs, send.step),
     "send.lateness": Operation(send.AudienceArgs, send.lateness),

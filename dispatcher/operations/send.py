@@ -1,34 +1,18 @@
-"""Messages onto the queue: single requests, or a campaign to its whole audience."""
+"""A campaign to its whole audience, and what comes of a queue. Single requests: requests.py."""
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from config.units import format_duration
 from dispatcher.core.plan import grown
 from dispatcher.engine import expand
-from dispatcher.engine.taking import take
-from dispatcher.intake.accept import REFUSED, Answer
-from dispatcher.intake.requests import parse_request
-from dispatcher.operations.customers import fault_of, parsed
-from dispatcher.operations.office import Args, Given, Office, OperationError, Result, RowsArgs, Text
+from dispatcher.intake.accept import Answer
+from dispatcher.operations.office import Args, Given, Office, OperationError, Result
 from dispatcher.operations.outlook import PlanArgs, planned
 from dispatcher.store import campaigns, plans, reading, tallies
 
-_WHY_REFUSED = {
-    Answer.CONFLICT: "key: was taken before with other content, and the first stands; give another key",
-    Answer.UNKNOWN_CAMPAIGN: "campaign: is not known; apply it first",
-    Answer.CANCELED_CAMPAIGN: "campaign: was canceled for good; give it a new id to send it anew",
-}
-PART: Final = 2_000
-"""Requests of one transaction: a few hundredths of a second, in which nobody else has the store."""
 _COMING = ("done_at", "assumed", "late", "late_campaigns", "left", "blocked", "unplaced")
-
-
-class RequestsArgs(RowsArgs):
-    """Send requests; a row without a campaign is for this one."""
-
-    campaign: Text = ""
 
 
 class AudienceArgs(Args):
@@ -47,35 +31,6 @@ class StepArgs(Args):
     """An expansion that send.audience began."""
 
     expansion: int
-
-
-async def requests(office: Office, args: RequestsArgs) -> Result:
-    """Take requests; refused ones are faults of their rows, the others stand."""
-    works = office.works
-    default = {"campaign": args.campaign} if args.campaign else {}
-
-    answers: Counter[Answer] = Counter()
-    skipped: Counter[str] = Counter()
-    before: Counter[str] = Counter()
-    good, faults = await parsed(
-        args.rows, lambda values, now: parse_request(values if "campaign" in values else {**default, **values}, now),
-        works.clock.now())
-    for start in range(0, len(good), PART):
-        chunk = good[start:start + PART]
-        receipts = await take(works, [request for _, request in chunk], works.clock.now())
-        for (line, _), receipt in zip(chunk, receipts, strict=True):
-            answers[receipt.answer] += 1
-            if receipt.answer is Answer.SKIPPED:
-                skipped[receipt.reason] += 1
-            elif receipt.answer is Answer.DUPLICATE:
-                before[receipt.state] += 1
-            elif receipt.answer in REFUSED:
-                faults.append(fault_of(line, _WHY_REFUSED[receipt.answer]))
-    if answers[Answer.QUEUED]:
-        office.wake()
-    faults.sort(key=lambda fault: fault["line"])
-    return {"queued": answers[Answer.QUEUED], "skipped": dict(skipped), "duplicate": answers[Answer.DUPLICATE],
-            "before": dict(before), "faults": faults}
 
 
 async def audience(office: Office, args: AudienceArgs) -> Result:
