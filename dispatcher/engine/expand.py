@@ -12,7 +12,7 @@ from typing import Final
 from dispatcher.engine.taking import give_back_earlier, stop_overtaken
 from dispatcher.engine.works import Works
 from dispatcher.intake.accept import NOTHING, Answer, accept_page
-from dispatcher.store import arrivals, campaigns, reading
+from dispatcher.store import campaigns, groups, reading
 from dispatcher.store.campaigns import Expansion
 
 PAGE: Final = 2_000
@@ -50,7 +50,7 @@ async def step(works: Works, one: Expansion) -> Progress:
             one, finished = current
             if finished:
                 return Progress(one, finished)
-        page = await arrivals.page(tx, one.cursor, PAGE)
+        page = await groups.page(tx, one.cursor, PAGE)
         known = await works.book.known(tx, {one.campaign})
         mine = known[one.campaign]
         canceled = mine.stored.canceled_at is not None

@@ -17,12 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dispatcher.core.model import SkipReason
 from dispatcher.core.states import State
 from dispatcher.intake.facts import update_customers
-from dispatcher.intake.judging import Known, judge_for
+from dispatcher.intake.judging import Judge, Known, judge_for
 from dispatcher.intake.requests import SendRequest, asks_the_same
 from dispatcher.policy import Policy
 from dispatcher.store import arrivals, changes, incidents, life, queue
-from dispatcher.store.arrivals import Added, Arrival, Page, Stand
+from dispatcher.store.arrivals import Added, Arrival, Stand
 from dispatcher.store.changes import Change
+from dispatcher.store.groups import Kind, Page
 from dispatcher.store.tallies import Deltas, apply
 
 
@@ -50,6 +51,8 @@ class Receipt:
 
 
 _QUEUED: Final = Receipt(Answer.QUEUED)
+_UNKNOWN: Final = Receipt(Answer.UNKNOWN_CAMPAIGN)
+_CANCELED: Final = Receipt(Answer.CANCELED_CAMPAIGN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +77,19 @@ async def accept(
         await update_customers(tx, updates, policy, now)
     receipts: list[Receipt | None] = [None] * len(requests)
     by_campaign: defaultdict[str, list[int]] = defaultdict(list)
-    for position, request in enumerate(requests):
-        found = known.get(request.campaign)
+    for place, request in enumerate(requests):
+        by_campaign[request.campaign].append(place)
+    for campaign, places in by_campaign.items():
+        found = known.get(campaign)
         if found is None:
-            receipts[position] = Receipt(Answer.UNKNOWN_CAMPAIGN)
+            answers = [_UNKNOWN] * len(places)
         elif found.stored.canceled_at is not None:
-            receipts[position] = Receipt(Answer.CANCELED_CAMPAIGN)
+            answers = [_CANCELED] * len(places)
         else:
-            by_campaign[request.campaign].append(position)
-    for campaign, positions in by_campaign.items():
-        some = [requests[position] for position in positions]
-        answers = await _accept_one_campaign(tx, some, known[campaign], policy, now, deltas)
-        for position, receipt in zip(positions, answers, strict=True):
-            receipts[position] = receipt
+            some = [requests[place] for place in places]
+            answers = await _accept_one_campaign(tx, some, found, policy, now, deltas)
+        for place, receipt in zip(places, answers, strict=True):
+            receipts[place] = receipt
     await apply(tx, deltas)
     return [receipt for receipt in receipts if receipt is not None]
 
@@ -134,29 +137,35 @@ async def _accept_one_campaign(
 ) -> list[Receipt]:
     campaign = known.campaign
     judge, kinds = await judge_for(tx, [request.customer_id for request in requests], campaign, policy, now)
-    stands: list[Stand] = []
-    of = [0] * len(requests)
-    for kind in kinds:
-        # Of one kind of customers, few ways of asking.
-        alike: dict[tuple[int | None, int | None], int] = {}
-        for place in kind.places:
-            request = requests[place]
-            terms = (request.priority, request.expires_at)
-            number = alike.get(terms)
-            if number is None:
-                number = alike[terms] = len(stands)
-                stands.append(judge.stand(kind.traits, *terms))
-            of[place] = number
+    stands, of = _stands(judge, kinds, requests)
     some = [Arrival(one.key, one.customer_id, one.digest, one.data_json, one.not_before or 0, stand)
             for one, stand in zip(requests, of, strict=True)]
     added = await arrivals.add(tx, campaign.id, some, stands, now)
-    await arrivals.count(tx, campaign.id, added, deltas)
+    if added.count == len(some):
+        arrivals.count_new(campaign.id, some, stands, now, deltas)
+    else:
+        await arrivals.count(tx, campaign.id, added, deltas)
     receipt_of = [Receipt(Answer.SKIPPED, stand.skipped) if stand.skipped else _QUEUED for stand in stands]
     receipts = [receipt_of[number] for number in of]
     if added.count < len(requests):
         await _tell_earlier(tx, campaign.id, requests, added, receipts)
     await _supersede(tx, known, added, now, deltas)
     return receipts
+
+
+def _stands(judge: Judge, kinds: Sequence[Kind], requests: Sequence[SendRequest]) -> tuple[list[Stand], list[int]]:
+    """How requests come to stand, and which of these each of them does."""
+    stands: list[Stand] = []
+    of = [0] * len(requests)
+    terms = [(request.priority, request.expires_at) for request in requests]
+    for kind in kinds:
+        # Of one kind of customers, few ways of asking.
+        asked_for = dict.fromkeys(terms[place] for place in kind.places)
+        numbers = {asked: number for number, asked in enumerate(asked_for, len(stands))}
+        stands += [judge.stand(kind.traits, *asked) for asked in numbers]
+        for place in kind.places:
+            of[place] = numbers[terms[place]]
+    return stands, of
 
 
 async def _tell_earlier(

@@ -16,9 +16,10 @@ from dispatcher.core.model import Campaign, Category, Customer, Priority, SkipRe
 from dispatcher.core.segments import belongs
 from dispatcher.core.traits import Traits, sight_of, stand_in
 from dispatcher.policy import Policy
-from dispatcher.store import arrivals, controls, customers, domains, incidents
-from dispatcher.store.arrivals import Kind, Occasion, Page, Stand
+from dispatcher.store import controls, customers, domains, groups, incidents
+from dispatcher.store.arrivals import Stand
 from dispatcher.store.campaigns import StoredCampaign
+from dispatcher.store.groups import Kind, Occasion, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ async def judge_for(
     """The kinds of customers on a page, or among these, and who judges them for a campaign."""
     rules = policy.rules
     occasion = Occasion(sight_of(campaign, rules), audience.window(rules, now), campaign.incident, campaign.sequence)
-    found = await arrivals.kinds(tx, some, occasion)
+    found = await groups.kinds(tx, some, occasion)
     addresses = {kind.traits.address for kind in found} - {""}
     await domains.ask(tx, policy.questions(addresses), now)
     alone = [normalise(address) for address in addresses if not address.startswith("@")]

@@ -35,7 +35,8 @@ class Given:
     def parameters(self, dialect: str, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
         """These rows as the statement's parameters; each has its values in the order of the columns."""
         if dialect == "sqlite":
-            return {self.name: json.dumps(rows, ensure_ascii=False, separators=(",", ":"))}
+            some: Sequence[Any] = rows if len(self.columns) > 1 else [one for one, in rows]
+            return {self.name: json.dumps(some, ensure_ascii=False, separators=(",", ":"))}
         values = zip(*rows, strict=True) if rows else [()] * len(self.columns)
         return {self._parameter(name): list(some) for (name, _), some in zip(self.columns, values, strict=True)}
 
@@ -43,8 +44,10 @@ class Given:
         return f"{self.name}_{column}"
 
     def _json(self) -> str:
-        values = ", ".join(f"json_extract(value, '$[{place}]') AS {name}"
-                           for place, (name, _) in enumerate(self.columns))
+        names = [name for name, _ in self.columns]
+        values = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
+        if len(names) == 1:
+            values = f"value AS {names[0]}"
         return f"SELECT key AS n, {values} FROM json_each(:{self.name})"  # noqa: S608 -- names of our own
 
     def _arrays(self) -> str:

@@ -128,7 +128,7 @@ def make_engine(address: Address, settings: dict[str, str]) -> AsyncEngine:
     def on_error(context: ExceptionContext) -> None:
         error = context.original_exception
         advise(error)
-        if _hush(error):
+        if hush(error):
             raise InterfaceError(context.statement, None, error, hide_parameters=True)
         if isinstance(error, OSError):      # of the network, or a TimeoutError: SQLAlchemy has no name for them
             context.is_disconnect = True
@@ -269,7 +269,7 @@ def _context(address: Address) -> ssl.SSLContext:
     return context
 
 
-def _hush(error: BaseException | None) -> bool:
+def hush(error: BaseException | None) -> bool:
     """What is stored is people's data: no error may quote it (promise P12), nor the one behind it in a trace.
 
     True where the message itself did, which is then another.

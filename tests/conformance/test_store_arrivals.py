@@ -30,10 +30,11 @@ from dispatcher.intake.accept import Answer, Receipt, accept, accept_page
 from dispatcher.intake.judging import Known
 from dispatcher.intake.requests import parse_request
 from dispatcher.policy import Policy, policy_of
-from dispatcher.store import arrivals, campaigns, controls, customers, incidents
+from dispatcher.store import arrivals, campaigns, controls, customers, groups, incidents
 from dispatcher.store.controls import Suppression
 from dispatcher.store.database import Database
 from dispatcher.store.tables import messages
+from dispatcher.store.tallies import Deltas
 
 CONFIG = """[audience]
 activity = ["product", "support"]
@@ -211,10 +212,10 @@ async def test_an_audience_stands_as_each_of_it_would_alone(store: Database, tmp
             if not one.incident:
                 await accept(tx, asked, {one.id: await known(tx, one)}, here.policy, NOW)
             came: Counter[tuple[str, str]] = Counter()
-            page, size = await arrivals.page(tx, "", 120), 0
+            page, size = await groups.page(tx, "", 120), 0
             while page.size:
                 came += (await accept_page(tx, page, await known(tx, one), here.policy, NOW)).answers
-                page, size = await arrivals.page(tx, page.upto, 120), size + page.size
+                page, size = await groups.page(tx, page.upto, 120), size + page.size
             assert size == len(here.people)
             found = await stand(tx, one.id)
             assert {whom: found[whom] for whom in wanted} == wanted
@@ -242,11 +243,44 @@ async def test_first_come_is_first_served(store: Database) -> None:
 
 
 @pytest.mark.asyncio
+async def test_of_two_with_one_key_the_first_stands_and_what_was_there_before_both(store: Database) -> None:
+    def asked(*keys: str, by: str) -> list[arrivals.Arrival]:
+        return [arrivals.Arrival(key, f"{by}{place}", "", "{}", NOW + place % 2, place % 2)
+                for place, key in enumerate(keys)]
+
+    stands = [arrivals.Stand("*", 0, "support/other", 2, None, skipped) for skipped in ("", "inactive")]
+    async with store.transaction() as tx:
+        await campaign(tx)
+        assert (await arrivals.add(tx, "delay", asked("a", "b", by="x"), stands, NOW)).count == 2
+        again = await arrivals.add(tx, "delay", asked("c", "a", "c", "d", "b", by="y"), stands, NOW)
+        assert again.count == 2
+        found = await tx.execute(select(messages.c.key, messages.c.customer, messages.c.state, messages.c.waiting)
+                                 .order_by(messages.c.id))
+        assert [tuple(row) for row in found] == [
+            ("a", "x0", "queued", 0), ("b", "x1", "skipped", 0), ("c", "y0", "queued", 0), ("d", "y3", "skipped", 0)]
+        assert (await arrivals.add(tx, "delay", asked("a", "b", by="z"), stands, NOW)).count == 0
+
+
+@pytest.mark.asyncio
+async def test_messages_all_of_which_are_new_are_counted_as_the_database_counts_them(store: Database) -> None:
+    stands = [arrivals.Stand(f"s{place}", place, f"support/{place % 3}", place % 4, None, skipped)
+              for place, skipped in enumerate(("", "", "", "", "inactive", "capped"))]
+    some = [arrivals.Arrival(f"k{place}", "c", "", "{}", NOW + place % 3 - 1, place % 6) for place in range(60)]
+    async with store.transaction() as tx:
+        await campaign(tx)
+        added, here, there = await arrivals.add(tx, "delay", some, stands, NOW), Deltas(), Deltas()
+        await arrivals.count(tx, "delay", added, there)
+        arrivals.count_new("delay", some, stands, NOW, here)
+        assert here == there
+        assert here.total() == added.count == 60
+
+
+@pytest.mark.asyncio
 async def test_pages_have_everyone_once_whatever_their_ids(store: Database) -> None:
     ids = ["", "a", "A", "ä", "z", "Z", "aa", "a-b", "a.b", "日本", "~", " "]
     async with store.transaction() as tx:
         await customers.put(tx, [Customer(one) for one in ids if one], NOW)
-        seen, page = 0, await arrivals.page(tx, "", 2)
+        seen, page = 0, await groups.page(tx, "", 2)
         while page.size:
-            seen, page = seen + page.size, await arrivals.page(tx, page.upto, 2)
+            seen, page = seen + page.size, await groups.page(tx, page.upto, 2)
         assert seen == len(ids) - 1

@@ -8,7 +8,7 @@ from support.stores import DAY, NOW
 
 from dispatcher.core.model import Campaign, Category
 from dispatcher.core.traits import Sight
-from dispatcher.store import arrivals, incidents
+from dispatcher.store import arrivals, groups, incidents
 from dispatcher.store.tallies import Deltas
 
 FULL = (
@@ -51,14 +51,16 @@ async def test_what_is_asked_all_the_time_goes_by_its_index() -> None:
 
 @pytest.mark.asyncio
 async def test_what_takes_thousands_at_once_goes_by_indexes_though_the_tables_were_never_analyzed() -> None:
-    occasion = arrivals.Occasion(Sight(("order",), ("plan",), incident=True), (NOW - DAY, NOW), "flood", 2)
-    page, added = arrivals.Page("c1", "c15", 500), arrivals.Added(5_000, 500)
+    occasion = groups.Occasion(Sight(("order",), ("plan",), incident=True), (NOW - DAY, NOW), "flood", 2)
+    page, added = groups.Page("c1", "c15", 500), arrivals.Added(5_000, 500)
     stands = {"mark": arrivals.Stand("*", 0, "support/other", 2, None, "")}
+    some = [arrivals.Arrival(f"c{number}", f"c{number}", "", "{}", 0, 0) for number in range(500)]
     of_it = Campaign("delay", Category.SERVICE, ("support",), incident="flood")
     asks: dict[str, Ask] = {
-        "page": lambda tx: arrivals.page(tx, "c1", 500),
-        "kinds": lambda tx: arrivals.kinds(tx, page, occasion),
-        "kinds of some": lambda tx: arrivals.kinds(tx, [f"c{number}" for number in range(500)], occasion),
+        "page": lambda tx: groups.page(tx, "c1", 500),
+        "kinds": lambda tx: groups.kinds(tx, page, occasion),
+        "kinds of some": lambda tx: groups.kinds(tx, [f"c{number}" for number in range(500)], occasion),
+        "add some": lambda tx: arrivals.add(tx, "c1", some, list(stands.values()), NOW),
         "add": lambda tx: arrivals.add_page(tx, "delay", page, occasion, stands, NOW),
         "count": lambda tx: arrivals.count(tx, "delay", added, Deltas()),
         "before": lambda tx: arrivals.before(tx, "delay", page, occasion, list(stands), added),

@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 from support.postgresql import (
     connect,
@@ -22,15 +22,16 @@ from support.postgresql import (
     tell,
     until_somebody_waits,
 )
-from support.stores import campaign, people
+from support.stores import NOW, campaign, people
 from support.tcp_proxy import proxy
 
 from config.postgresql import SslMode
 from dispatcher.store import campaigns, customers, domains, instances, migrate, postgresql_session
+from dispatcher.store.copy_in import copy_in
 from dispatcher.store.database import StoreError, StoreLostError, StoreUnreachableError
 from dispatcher.store.instances import Who
 from dispatcher.store.postgresql import Address, PostgresqlStore
-from dispatcher.store.tables import metadata
+from dispatcher.store.tables import messages, metadata
 
 
 async def refusal(address: Address) -> str:
@@ -335,3 +336,33 @@ async def test_a_long_list_of_values_is_one_parameter() -> None:
     async with opened() as store, store.transaction() as tx:
         await people(tx, "a", "b")
         assert sorted(await customers.get(tx, ["a", "b", *(f"x{number}" for number in range(40_000))])) == ["a", "b"]
+
+
+COLUMNS = ("key", "campaign", "attempts", "customer", "digest", "data", "not_before", "created_at", "doubts", "begun",
+           "waiting", "segment", "rank", "lane", "priority", "state", "reason")
+REST = ("c1", "", "{}", 0, NOW, 0, 0, 0, "*", 0, "l", 2, "queued", "")
+
+
+async def copied(store: PostgresqlStore, *rows: tuple[Any, ...]) -> None:
+    async with store.transaction() as tx:
+        await campaign(tx)
+        await copy_in(tx, messages, COLUMNS, [(*row, *REST) for row in rows])
+        assert (await tx.exec_driver_sql("SHOW plan_cache_mode")).scalar() == "force_custom_plan"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("rows", [
+    [("secret@mail.example", "nothing", 0)], [("secret@mail.example", "delay", 0)] * 2,
+    [("secret@mail.example", "delay", "many")], [("secret@mail.example", "delay", 2**40)],
+    [("secret@mail.example\0", "delay", 0)],
+])
+async def test_what_cannot_be_copied_in_is_an_error_like_any_other_and_quotes_nobody(
+    rows: list[tuple[Any, ...]],
+) -> None:
+    async with opened() as store:
+        with pytest.raises(DBAPIError) as failed:
+            await copied(store, *rows)
+        assert "secret" not in "".join(traceback.format_exception(failed.value))
+        await copied(store, ("a", "delay", 0))      # the session works as before
+        async with store.transaction() as tx:
+            assert (await tx.execute(select(messages.c.key))).scalars().all() == ["a"]
