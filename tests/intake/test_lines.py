@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.endless import Endless
 
 from dispatcher.intake import blocks
 from dispatcher.intake.blocks import read_blocks
@@ -87,21 +88,9 @@ def test_a_row_that_is_too_long_is_told_whoever_has_cut_the_lines() -> None:
 
 
 def test_memory_is_bounded_by_a_block_and_a_row() -> None:
-    class Endless(io.RawIOBase):
-        left = 60_000_000
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # typeshed wants any writable buffer
-            taken = min(len(buffer), self.left)
-            buffer[:taken] = b"x" * taken
-            self.left -= taken
-            return taken
-
     tracemalloc.start()
     try:
-        with io.BufferedReader(Endless()) as stream:
+        with io.BufferedReader(Endless(60_000_000)) as stream:
             (block,) = read_blocks(stream, 1_000_000)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

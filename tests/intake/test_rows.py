@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.endless import Endless
 
 from dispatcher.intake.rows import BadRow, Row, neutralise, read_rows
 
@@ -116,21 +117,9 @@ def test_a_file_of_quotes_only_is_read_in_one_go() -> None:
 
 
 def test_memory_does_not_grow_with_the_file() -> None:
-    class Endless(io.RawIOBase):
-        left = 40_000_000
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # typeshed wants any writable buffer
-            taken = min(len(buffer), self.left)
-            buffer[:taken] = (b"x" * 1_000)[:taken] if taken <= 1_000 else b"x" * taken
-            self.left -= taken
-            return taken
-
     tracemalloc.start()
     try:
-        with io.BufferedReader(Endless()) as stream:
+        with io.BufferedReader(Endless(40_000_000)) as stream:
             rows = list(read_rows(stream, "ndjson"))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
