@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 8_000            # rows of one request
 CHUNK_BYTES: Final = 2 * 1024 * 1024    # and about so much text: one request stays small whatever the rows hold
-BLOCK: Final = 2 * 1024 * 1024          # bytes of lines in one request
+BLOCK: Final = 1024 * 1024              # bytes of lines in one request; as JSON they may come to six times as many
 BLOCK_ALONE: Final = 8 * 1024 * 1024    # and where no daemon has to read them between its messages
 NAMED: Final = 100              # bad rows that are named on standard error
 

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from support.command_line import CAMPAIGN, CONFIG, House, Typing
 
+from dispatcher.cli.rows import BLOCK
 from dispatcher.cli.sending import _counts
+from dispatcher.intake.rows import ROW_BYTES
+from dispatcher.operations.office import PART
+from dispatcher.web.admin import LARGEST
 
 
 def from_now(**distance: int) -> str:
@@ -109,6 +113,21 @@ def test_a_broken_line_costs_only_itself(ready: House, typed: Typing) -> None:
     ready.write("requests.ndjson", '{"customer": "c-1"}\n{"customer": \n{"customer": "c-2"}\n')
     ended = typed("send", "delay", "--file", "requests.ndjson", "--json")
     assert (ended.code, ended.data["queued"], [fault["line"] for fault in ended.data["faults"]]) == (1, 2, [2])
+
+
+def test_whatever_a_block_of_lines_holds_a_daemon_takes_it() -> None:
+    worst = "\x01" * (BLOCK + ROW_BYTES)
+    assert len(json.dumps({"campaign": "c" * 64, "first": 10**9, "text": worst})) < LARGEST
+
+
+def test_a_large_file_is_read_in_another_process_and_lines_stay_those_of_the_file(ready: House, typed: Typing) -> None:
+    count = 5 * PART
+    lines = [json.dumps({"customer": f"c-{number % 2 + 1}", "key": f"k{number}"}) for number in range(count)]
+    lines[PART + 10] = lines[count - 1] = "{"
+    ready.write("requests.ndjson", "\n".join(lines))
+    ended = typed("send", "delay", "--file", "requests.ndjson", "--json")
+    assert (ended.code, ended.data["queued"]) == (1, count - 2)
+    assert [fault["line"] for fault in ended.data["faults"]] == [PART + 11, count]
 
 
 def test_the_same_key_with_other_content_is_refused_and_the_first_stands(ready: House, typed: Typing) -> None:
