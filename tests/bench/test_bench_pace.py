@@ -14,7 +14,8 @@ import aiosmtplib
 import pytest
 from support.engines import Engine, build, end, smtp_process, until_sent, write_project
 
-from dispatcher.app import COLLECTION, SWITCH
+from dispatcher import collector
+from dispatcher.app import SWITCH
 from dispatcher.engine import deliver
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
@@ -47,9 +48,7 @@ async def watch(works, late, patch):
         await hand_over(works, way, prepared)
 
     patch.setattr(deliver, "_hand_over", watched)
-    gc.collect()
-    gc.freeze()    # as the daemon does at its start
-    gc.set_threshold(*COLLECTION)
+    collector.spare(collector.DAEMON)   # as the daemon does at its start
     engine = Engine(works)
     await engine.start()
     await until_sent(works, "steady")

@@ -15,7 +15,8 @@ import aiosmtplib
 import pytest
 from support.engines import Engine, build, end, smtp_process, until_sent, write_project
 
-from dispatcher.app import COLLECTION, SWITCH
+from dispatcher import collector
+from dispatcher.app import SWITCH
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 CONNECTIONS = 10
@@ -58,9 +59,7 @@ async def daemon(folder, port, messages):
                                          'hours = "00:00-24:00"\nlargest_batch = 5000\noffset = "0s"'})
     works = await build(folder, {"wide": messages})
     engine = Engine(works)
-    gc.collect()
-    gc.freeze()                      # as the daemon does at its start
-    gc.set_threshold(*COLLECTION)
+    collector.spare(collector.DAEMON)   # as the daemon does at its start
     began = time.perf_counter()
     await engine.start()
     counts = await until_sent(works, "wide")
