@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -99,11 +100,10 @@ def take_lines(source: str, tally: Tally, take: Callable[[int, str], Mapping[str
         from dispatcher.intake.blocks import read_blocks  # noqa: PLC0415 -- --help needs none of it
 
         for block in read_blocks(file, size):
-            for line, reason in block.bad:
-                tally.refuse(line, reason)
             result = take(block.first, block.text)
             tally.read += result["read"]
-            tally.add(result)
+            faults = [*({"line": line, "reason": reason} for line, reason in block.bad), *result["faults"]]
+            tally.add({**result, "faults": sorted(faults, key=itemgetter("line"))})
             advance(file.tell() if whole is not None else tally.read)
 
 
@@ -141,6 +141,16 @@ class _Chunk:
 @contextmanager
 def _opened(source: str) -> Iterator[tuple[BinaryIO, int | None]]:
     """A file of rows, and its size where it has one."""
+    try:
+        with _stream(source) as found:
+            yield found
+    except KeyboardInterrupt:
+        complain(f"{shown_name(source)}: interrupted; what was taken stands, and the same command takes the rest")
+        raise
+
+
+@contextmanager
+def _stream(source: str) -> Iterator[tuple[BinaryIO, int | None]]:
     if source == "-":
         yield sys.stdin.buffer, None
         return

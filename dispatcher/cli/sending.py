@@ -138,6 +138,8 @@ def _counts(result: Mapping[str, Any]) -> str:
     if result["duplicate"]:
         before = f" ({counted(result['before'])})" if result["before"] else ""
         parts.append(f"already on the queue or ended before: {result['duplicate']}{before}")
+    if result.get("refused"):
+        parts.append(f"{result['refused']} refused")
     if whole and result["duplicate"]:
         parts.append(f"{result['queued']} in the queue now")
     return "; ".join(parts)

@@ -175,7 +175,7 @@ def object_row(number: int, line: bytes | str) -> Row | BadRow:
     except ValueError as error:
         return BadRow(number, (not_utf8(line) if isinstance(line, bytes) else "") or str(error))
     if not isinstance(value, dict):
-        return BadRow(number, 'is no JSON object; write one a line: {"id": ...}')
+        return BadRow(number, "is no JSON object; write one a line, in braces")
     return Row(number, value, len(line))
 
 

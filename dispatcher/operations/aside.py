@@ -1,23 +1,22 @@
 """Work of pure functions beside the loop: in a thread, or, for a command that has much of it, in a process of its own.
 
 Python runs one thread at a time: beside one that reads a file, another gets through half as much with the store. So a
-command that works on the store itself reads large files in a second process, on another core.
+command that works on the store itself reads large files in a second process, on another core (helper.py). That one has
+nothing but its two pipes: it is silent, hears no interrupt, and ends when the first has closed them, however it ended.
 """
 
 import asyncio
-import multiprocessing
-import os
-import signal
+import contextlib
+import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar, TypeVarTuple
-
-from dispatcher import collector
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 Arguments = TypeVarTuple("Arguments")
 Value = TypeVar("Value")
+_HELPER: Final = (sys.executable, "-P", "-m", "dispatcher.operations.helper")   # -P: nothing of the folder where we are
 
 
 class AsideEndedError(Exception):
@@ -29,7 +28,8 @@ class Aside:
 
     def __init__(self, *, process: bool = False) -> None:
         self._process = process
-        self._pool: ProcessPoolExecutor | None = None
+        self._helper: subprocess.Popen[bytes] | None = None
+        self._asking = threading.Lock()
 
     async def briefly(self, function: Callable[[*Arguments], Value], *args: *Arguments) -> Value:
         """What a function returns, for whose sake no process is started."""
@@ -37,39 +37,40 @@ class Aside:
 
     async def at_length(self, function: Callable[[*Arguments], Value], *args: *Arguments) -> Value:
         """What a function of values returns that has much to do; AsideEndedError where the process has ended."""
-        pool = self._pool = self._pool or self._new_pool()
-        if pool is None:
+        if not self._process:
             return await self.briefly(function, *args)
-        try:
-            return await asyncio.get_running_loop().run_in_executor(pool, function, *args)
-        except BrokenProcessPool:
-            self._pool = None
-            raise AsideEndedError from None
-
-    def _new_pool(self) -> ProcessPoolExecutor | None:
-        if self._process:
-            try:
-                return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _settle_in)
-            except (OSError, ImportError, NotImplementedError):
-                self._process = False       # here processes cannot talk to each other; it takes longer, then
-        return None
+        done, value = await asyncio.to_thread(self._ask, (function, args))
+        if not done:
+            raise value
+        answer: Value = value
+        return answer
 
     def close(self) -> None:
         """End the process, if there is one."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+        helper = self._helper
+        if helper is not None:
+            helper.kill()
+            with self._asking:      # whoever waits for its answer hears that it has ended
+                self._part_from(helper)
 
+    def _ask(self, asked: tuple[Callable[..., Any], tuple[Any, ...]]) -> tuple[bool, Any]:
+        with self._asking:
+            helper = self._helper or subprocess.Popen(  # noqa: S603 -- ourselves
+                _HELPER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0)
+            self._helper = helper
+            assert helper.stdin is not None     # noqa: S101 -- both are pipes, which the types do not tell
+            assert helper.stdout is not None    # noqa: S101 -- as above
+            try:
+                pickle.dump(asked, helper.stdin, pickle.HIGHEST_PROTOCOL)
+                helper.stdin.flush()
+                answer: tuple[bool, Any] = pickle.load(helper.stdout)  # noqa: S301 -- of our own process
+            except (OSError, EOFError, pickle.UnpicklingError):
+                self._part_from(helper)
+                raise AsideEndedError from None
+        return answer
 
-def _settle_in() -> None:
-    """Begin as a helper: it is stopped by the one whom it helps, not from the keyboard, and does not outlive that."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    collector.spare(collector.COMMAND)
-    helped = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if helped is not None:
-            helped.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    def _part_from(self, helper: subprocess.Popen[bytes]) -> None:
+        self._helper = None
+        helper.kill()
+        with contextlib.suppress(BrokenPipeError):      # what it was to be told last, and nobody reads
+            helper.communicate()

@@ -166,6 +166,16 @@ async def cancel(office: Office, args: CancelArgs) -> Result:
     return {"id": stored.id, "closed": closed, "stopped": stopped, "elsewhere": elsewhere}
 
 
+async def sendable(office: Office, name: str) -> None:
+    """Refuse to send a campaign that is not known, or that was canceled."""
+    async with office.works.database.transaction() as tx:
+        stored = await campaigns.get(tx, name)
+    if stored is None:
+        raise OperationError("unknown", f"no campaign is called {name}; apply it first")
+    if stored.canceled_at is not None:
+        raise OperationError("conflict", f"{name} was canceled for good; give it a new id to send it anew")
+
+
 def existing(office: Office, name: str, stored: StoredCampaign | None) -> StoredCampaign:
     """The campaign, or OperationError."""
     if stored is None:

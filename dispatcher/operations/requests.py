@@ -16,6 +16,7 @@ from dispatcher.intake.accept import REFUSED, Answer, Receipt
 from dispatcher.intake.lines import Requested, read_requests
 from dispatcher.intake.requests import SendRequest, parse_request
 from dispatcher.operations.aside import AsideEndedError
+from dispatcher.operations.campaigns import sendable
 from dispatcher.operations.customers import fault_of, parsed
 from dispatcher.operations.office import PART, Args, Given, Office, OperationError, Result, RowsArgs, Text
 
@@ -89,6 +90,7 @@ async def requests(office: Office, args: RequestsArgs) -> Result:
 
 async def lines(office: Office, args: LinesArgs) -> Result:
     """Take the requests in some lines of a file; refused ones are faults of their lines, the others stand."""
+    await sendable(office, args.campaign)
     some, tally, read = args.text.split("\n"), _Tally(), 0
     spans = _spans(len(some), await office.part())
 

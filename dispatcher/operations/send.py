@@ -8,6 +8,7 @@ from config.units import format_duration
 from dispatcher.core.plan import grown
 from dispatcher.engine import expand
 from dispatcher.intake.accept import Answer
+from dispatcher.operations.campaigns import sendable
 from dispatcher.operations.office import Args, Given, Office, OperationError, Result
 from dispatcher.operations.outlook import PlanArgs, planned
 from dispatcher.store import campaigns, plans, reading, tallies
@@ -38,14 +39,8 @@ async def audience(office: Office, args: AudienceArgs) -> Result:
 
     Without the command, too, and if it ends in the middle any other daemon on the store does.
     """
-    works = office.works
-    async with works.database.transaction() as tx:
-        stored = await campaigns.get(tx, args.campaign)
-    if stored is None:
-        raise OperationError("unknown", f"no campaign is called {args.campaign}; apply it first")
-    if stored.canceled_at is not None:
-        raise OperationError("conflict", f"{args.campaign} was canceled for good; give it a new id to send it anew")
-    begun = await expand.begin(works, args.campaign)
+    await sendable(office, args.campaign)
+    begun = await expand.begin(office.works, args.campaign)
     if office.engine is not None:
         office.engine.finish_audiences()
     return {"expansion": begun.id}

@@ -89,7 +89,7 @@ def test_an_audience_of_more_than_a_chunk_is_queued_whole(ready: House, typed: T
 def test_single_customers_are_queued_and_a_wrong_one_is_named(ready: House, typed: Typing) -> None:
     ended = typed("send", "delay", "--customer", "c-1", "--customer", "", "--customer", "c-2")
     assert ended.code == 1
-    assert ended.out.startswith("2 queued\n")
+    assert ended.out.startswith("2 queued; 1 refused\n")
     assert len(ended.errors) == 1
     assert ended.errors[0].startswith("--customer : customer: ")
 
@@ -99,7 +99,7 @@ def test_requests_get_their_campaign_and_those_of_another_are_refused(ready: Hou
                     {"customer": "c-2", "campaign": "delay", "data": {"order": "A-17"}}, {"customer": "c-3"})
     ended = typed("send", "delay", "--file", file)
     assert ended.code == 1
-    assert ended.out.splitlines()[0] == "2 queued (skipped: no_segment 1)"
+    assert ended.out.splitlines()[0] == "2 queued (skipped: no_segment 1); 1 refused"
     assert ended.errors == ["requests.ndjson:2: campaign: is 'other', and this sends delay; send it by itself"]
     again = typed("send", "delay", "--file", file, "--json")
     assert again.data == {

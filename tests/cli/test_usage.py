@@ -1,5 +1,6 @@
 """What holds for every verb: help, where the configuration is looked for, how wrong usage and interrupts end."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -175,7 +176,34 @@ def test_an_interrupt_ends_with_130_and_without_a_traceback(home: House) -> None
         out, err = process.communicate()
     # Python ends by the signal itself where it came while an import executed a text; shells say 130 for both.
     assert process.returncode in {130, -signal.SIGINT}
-    assert (out, err) == ("", "")
+    assert out == ""
+    assert err in {"", "stdin: interrupted; what was taken stands, and the same command takes the rest\n"}
+
+
+def children_of(process: subprocess.Popen[str]) -> int:
+    """How many processes this one has started that live."""
+    found = 0
+    for file in Path(f"/proc/{process.pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):      # a thread that has ended meanwhile
+            found += len(file.read_text().split())
+    return found
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_send_that_is_ended_takes_its_reader_with_it_and_nobody_says_a_word(
+    home: House, typed: Typing, how: signal.Signals,
+) -> None:
+    typed("customers", "import", home.people([{"id": "c-1", "email": "ada@mail.example"}]))
+    typed("campaign", "apply", home.campaign())
+    home.write("requests.ndjson", "".join(f'{{"customer": "c-1", "key": "k{number}"}}\n' for number in range(200_000)))
+    with started(home, "send", "delay", "--file", "requests.ndjson", stdout=subprocess.PIPE) as process:
+        while not children_of(process):
+            assert process.poll() is None
+        process.send_signal(how)
+        assert process.communicate(timeout=60) == ("", "")      # it is read until the last of them has ended
+    assert process.returncode == -how
+    again = typed("send", "delay", "--file", "requests.ndjson", "--json")
+    assert again.data["queued"] + again.data["duplicate"] + sum(again.data["skipped"].values()) == 200_000
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(home: House) -> None:

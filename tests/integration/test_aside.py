@@ -1,9 +1,8 @@
 """Work beside the loop: in a thread, or in a process that ends with whom it helps, and is missed when it dies."""
 
 import gc
-import multiprocessing
-import multiprocessing.connection
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -53,24 +52,14 @@ async def test_little_is_done_in_a_thread_and_much_in_one_process(aside: Aside) 
     assert helper != os.getpid()
     assert await aside.at_length(os.getpid) == helper
     aside.close()
-    assert multiprocessing.active_children() == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(helper, 0)
     assert await aside.at_length(os.getpid) not in {helper, os.getpid()}
 
 
 @pytest.mark.asyncio
 async def test_a_daemon_has_no_process_beside_it() -> None:
     assert await Aside().at_length(os.getpid) == os.getpid()
-
-
-@pytest.mark.asyncio
-async def test_where_processes_cannot_talk_to_each_other_a_thread_does_it(
-    aside: Aside, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refused(*_args: object) -> None:
-        raise OSError(38, "Function not implemented")       # as without /dev/shm
-
-    monkeypatch.setattr("dispatcher.operations.aside.ProcessPoolExecutor", refused)
-    assert await aside.at_length(os.getpid) == os.getpid()
 
 
 @pytest.mark.asyncio
@@ -96,10 +85,10 @@ def test_a_helper_ends_with_the_one_that_it_helps(how: signal.Signals) -> None:
         helper = int(helped.stdout.readline())
         watched = os.pidfd_open(helper)
         try:
-            os.kill(helper, signal.SIGINT)      # from the keyboard: for the other to heed
+            assert os.getpgid(helper) != os.getpgid(helped.pid)     # what the keyboard says is for the other to heed
             helped.send_signal(how)
             helped.wait()
-            assert multiprocessing.connection.wait([watched], 60) == [watched]
+            assert select.select([watched], [], [], 60)[0] == [watched]
         finally:
             os.close(watched)
 
@@ -128,10 +117,12 @@ async def test_lines_are_for_one_campaign_that_must_be_there(one: World) -> None
         "campaign: is 'else', and this sends delay; send it by itself",
         "key: was taken before with other content, and the first stands; give another key",
     ]
-    nothing = await desk("send.lines", campaign="nothing", first=1, text=text)
-    assert nothing["queued"] == 0
-    assert nothing["faults"][0]["reason"] == "campaign: is not known; apply it first"
-    assert faulty(nothing) == [1, 2, 3]
+    unknown = await desk.refused("send.lines", campaign="nothing", first=1, text=text)
+    assert (unknown.kind, unknown.message) == ("unknown", "no campaign is called nothing; apply it first")
+    await desk("campaign.cancel", id="delay", reason="solved")
+    canceled = await desk.refused("send.lines", campaign="delay", first=1, text=text)
+    assert (canceled.kind, canceled.message) == (
+        "conflict", "delay was canceled for good; give it a new id to send it anew")
 
 
 @pytest.mark.asyncio
