@@ -51,6 +51,11 @@ BRIEF: Final = WORKING | {"statement_timeout": "2000", "lock_timeout": "1000"}
 STATEMENTS: Final = 500             # statements kept prepared: all that the dispatcher has
 _CLASS: Final = 0x64697370          # "disp": which of a database's advisory locks are the dispatcher's
 _NO_LOCK: Final = "55P03"           # SQLSTATE: it was waited for too long
+_SPENT: Final = "BEGIN; SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_current_xact_id() END; ROLLBACK;" * 16
+"""Numbers of transactions that are undone, before a session does anything. A server that has crashed gives numbers anew
+whose transactions never came to its disk. Who asks for one of these shall not hear that it was committed because a
+heartbeat has got its number meanwhile."""
+_FUTURE: Final = "22023"            # SQLSTATE: a transaction's number that was not given yet
 _UNREACHABLE: Final = ("08", "53", "57P")     # classes of SQLSTATE: no connection, no more of them, not up
 
 _ABOUT: Final = text("""
@@ -145,6 +150,7 @@ async def dial(engine: AsyncEngine) -> Session:
         # Nobody answers, or lets us in as yet: the pool passes these on as they are, and everybody goes by DBAPIError.
         raise OperationalError(None, None, error, hide_parameters=True) from error
     try:
+        await _spend(connection)
         async with connection.begin():
             about = (await connection.execute(_ABOUT)).one()
         _check(about)
@@ -152,6 +158,14 @@ async def dial(engine: AsyncEngine) -> Session:
         await hang_up(connection)
         raise
     return Session(connection, about.backend)
+
+
+async def _spend(connection: AsyncConnection) -> None:
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    try:
+        await driver.execute(_SPENT)        # many statements at once, which SQLAlchemy does not know
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise OperationalError(None, None, error, hide_parameters=True) from error
 
 
 def _check(about: Any) -> None:  # noqa: ANN401 -- a row of _ABOUT
@@ -234,10 +248,16 @@ async def enter_to_migrate(connection: AsyncConnection) -> None:
 
 async def fate(session: Session, number: str) -> str | None:
     """What became of a transaction: committed, aborted or in progress; None where the server does not know any more."""
-    async with session.connection.begin():
-        # Once we are in, the session that had the store before has ended its transaction.
-        await session.connection.execute(_LOCK, {"class": _CLASS})
-        found: str | None = (await session.connection.execute(_FATE, {"number": number})).scalar()
+    try:
+        async with session.connection.begin():
+            # Once we are in, the session that had the store before has ended its transaction.
+            await session.connection.execute(_LOCK, {"class": _CLASS})
+            found: str | None = (await session.connection.execute(_FATE, {"number": number})).scalar()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") != _FUTURE:
+            raise
+        # It went with the server's crash before it was on the disk. Now, not later: the number will be another's.
+        return "aborted"
     return found
 
 

@@ -366,3 +366,17 @@ async def test_what_cannot_be_copied_in_is_an_error_like_any_other_and_quotes_no
         await copied(store, ("a", "delay", 0))      # the session works as before
         async with store.transaction() as tx:
             assert (await tx.execute(select(messages.c.key))).scalars().all() == ["a"]
+
+
+@pytest.mark.asyncio
+async def test_a_transaction_whose_number_is_still_to_be_given_went_with_the_server_that_crashed() -> None:
+    # What the server does not know yet it will give to another transaction, and would then say that it was committed.
+    session = await postgresql_session.dial(
+        postgresql_session.make_engine(await emptied(), postgresql_session.WORKING))
+    try:
+        async with session.connection.begin():
+            later = (await session.connection.exec_driver_sql(
+                "SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text)")).scalar_one()
+        assert await postgresql_session.fate(session, str(int(later) + 1_000)) == "aborted"
+    finally:
+        await postgresql_session.hang_up(session.connection)
