@@ -368,15 +368,33 @@ async def test_what_cannot_be_copied_in_is_an_error_like_any_other_and_quotes_no
             assert (await tx.execute(select(messages.c.key))).scalars().all() == ["a"]
 
 
+async def next_number(session: postgresql_session.Session) -> int:
+    async with session.connection.begin():
+        return int((await session.connection.exec_driver_sql(
+            "SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text)")).scalar_one())
+
+
 @pytest.mark.asyncio
 async def test_a_transaction_whose_number_is_still_to_be_given_went_with_the_server_that_crashed() -> None:
     # What the server does not know yet it will give to another transaction, and would then say that it was committed.
     session = await postgresql_session.dial(
         postgresql_session.make_engine(await emptied(), postgresql_session.WORKING))
     try:
-        async with session.connection.begin():
-            later = (await session.connection.exec_driver_sql(
-                "SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text)")).scalar_one()
-        assert await postgresql_session.fate(session, str(int(later) + 1_000)) == "aborted"
+        assert await postgresql_session.fate(session, str(await next_number(session) + 1_000)) == "aborted"
+    finally:
+        await postgresql_session.hang_up(session.connection)
+
+
+@pytest.mark.asyncio
+async def test_a_new_session_lets_numbers_pass_that_a_crash_may_have_set_free() -> None:
+    engine = postgresql_session.make_engine(await emptied(), postgresql_session.WORKING)
+    session = await postgresql_session.dial(engine)
+    try:
+        first = await next_number(session)
+        await postgresql_session.hang_up(session.connection)
+        session = await postgresql_session.dial(engine)
+        given = range(first, await next_number(session))
+        came_to = [await postgresql_session.fate(session, str(number)) for number in given]
+        assert came_to.count("aborted") >= 16       # beside them those of others
     finally:
         await postgresql_session.hang_up(session.connection)
