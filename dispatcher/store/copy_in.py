@@ -27,4 +27,6 @@ async def copy_in(tx: AsyncConnection, table: Table, columns: Sequence[str], row
         # The driver was asked without SQLAlchemy, whose errors everybody goes by. The last three: no such value fits.
         advise(error)
         hush(error)
+        if isinstance(error, asyncpg.PostgresError):
+            error.hint = None       # it would be told behind our own words
         raise OperationalError(None, None, error, hide_parameters=True) from error
