@@ -11,8 +11,8 @@ from sqlalchemy import Table
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dispatcher.store.postgresql_session import WORKING, hush
-from dispatcher.store.postgresql_trouble import advise
+from dispatcher.store.postgresql_session import WORKING
+from dispatcher.store.postgresql_trouble import advise, hush
 
 
 async def copy_in(tx: AsyncConnection, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from config.postgresql import Postgresql, SslMode
 from dispatcher.store.migrate import NEWEST, current, has_instances
-from dispatcher.store.postgresql_trouble import advise
+from dispatcher.store.postgresql_trouble import advise, hush
 
 OLDEST: Final = 130000
 """The least server: what became of a transaction whose answer was lost can be asked since PostgreSQL 13."""
@@ -287,18 +287,3 @@ def _context(address: Address) -> ssl.SSLContext:
     if mode in {SslMode.PREFER, SslMode.REQUIRE}:
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def hush(error: BaseException | None) -> bool:
-    """What is stored is people's data: no error may quote it (promise P12), nor the one behind it in a trace.
-
-    True where the message itself did, which is then another.
-    """
-    quoted = False
-    while error is not None:
-        if getattr(error, "detail", None) is not None:
-            error.detail = None     # type: ignore[attr-defined] # both the driver's errors and SQLAlchemy's have it
-        if error.args and "for query argument" in str(error.args[0]):
-            error.args, quoted = ("a value is not what its column takes",), True
-        error = error.__cause__
-    return quoted

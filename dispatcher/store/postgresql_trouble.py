@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors of disk and role mean to whoever runs the dispatcher: what happens now, and what to do.
+"""What PostgreSQL's errors of disk and role mean to whoever runs the dispatcher, and that no error quotes anybody.
 
 None of them takes back what was committed. The transaction is undone and tried again, so that all goes on by itself
 when the server can. It may well be read meanwhile: only who has written knows that it can.
@@ -23,3 +23,18 @@ def advise(error: BaseException | None) -> None:
 def unwritable(error: BaseException | None) -> str:
     """Why the server cannot be written; "" where an error says nothing of the kind."""
     return _UNWRITABLE.get(getattr(error, "sqlstate", None) or "", "")
+
+
+def hush(error: BaseException | None) -> bool:
+    """What is stored is people's data: no error may quote it (promise P12), nor the one behind it in a trace.
+
+    True where the message itself did, which is then another.
+    """
+    quoted = False
+    while error is not None:
+        if getattr(error, "detail", None) is not None:
+            error.detail = None     # type: ignore[attr-defined] # both the driver's errors and SQLAlchemy's have it
+        if error.args and "for query argument" in str(error.args[0]):
+            error.args, quoted = ("a value is not what its column takes",), True
+        error = error.__cause__
+    return quoted
